@@ -1,0 +1,351 @@
+"""The in-house steps of an authorization: admit, record, and the release that takes `admit` back."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.admission import Admission, decide_once
+from activities.bookings import (
+    book_capture,
+    locked_payment,
+    open_captures,
+    release_capture,
+    release_hold,
+    required,
+    reserve_capture,
+    set_payment_status,
+    tell_capture,
+    tell_payment,
+)
+from activities.plans import grant, plan, plan_of_row
+from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.toolbox import Toolbox, current_run
+from recompense.contracts.provider import (
+    Absent,
+    Approved,
+    AuthorizeCall,
+    CaptureCall,
+    Declined,
+    Pending,
+    ProviderOperation,
+    RequiresAction,
+)
+from recompense.contracts.sagas import AuthorizeInput, SagaRef, Verdict
+from recompense.contracts.steps import (
+    Admitted,
+    EffectPlan,
+    KnownOutcome,
+    Recorded,
+    RecordEffect,
+    SendRight,
+    StepRef,
+)
+from recompense.contracts.views import PaymentView
+from recompense.domain.effects import effect_key
+from recompense.domain.failures import Refused
+from recompense.domain.ids import IdPrefix, new_id
+from recompense.domain.states import CaptureStatus, PaymentStatus
+from recompense.ledger import templates
+from recompense.ledger.postings import posting_key
+from recompense.persistence import journal, ledger
+from recompense.persistence.saga_tables import Operation
+from recompense.persistence.tables import Capture, Merchant, Payment
+from recompense.persistence.views import payment_view
+
+STEP = "authorize"
+CAPTURE_STEP = "capture"
+
+
+class AuthorizationActivities:
+    """Admit, record and release authorizations."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @activity.defn(name="authorization.admit")
+    async def admit(self, admit: AuthorizeInput) -> Admitted[PaymentView]:
+        """Make the payment and its hold, decide the route, journal the authorization and grant its
+        send right: once an attempt.
+        """
+
+        async def decide(session: AsyncSession, admission: Admission) -> None:
+            provider = _route(self._tools, admit)
+            now = await _merchant_and_now(session, admit.merchant_id)
+            attempt = admission.attempt
+            payment = await _payment_for(session, admit, provider, admission.standing.fresh)
+            payment.hold_key = posting_key(admit.payment_id, STEP, attempt)
+            payment.amount_held = admit.amount
+            await ledger.post(
+                session,
+                templates.authorized(
+                    payment.hold_key,
+                    payment_id=admit.payment_id,
+                    provider=provider,
+                    merchant_id=admit.merchant_id,
+                    amount=admit.amount,
+                    currency=admit.currency,
+                ),
+            )
+            right = grant(self._tools, provider, current_run(), now)
+            admission.intend(STEP, provider, _authorize_call(admit, attempt, right), right)
+
+        return await decide_once(
+            self._tools,
+            admit,
+            Admitted[PaymentView],
+            decide,
+            _view,
+            writes_before_refusing=False,
+        )
+
+    @activity.defn(name="authorization.record")
+    async def record(self, record: RecordEffect) -> Recorded[PaymentView]:
+        """Write the authorization's outcome. With automatic capture: also reserve, journal and
+        grant the capture.
+        """
+        async with self._tools.database.transaction() as session:
+            recording = await begin_record(self._tools, session, record)
+            payment = await locked_payment(session, record.saga)
+            if recording.books:
+                await self._book(session, recording.operation, payment, record)
+            next_effect = None
+            if payment.capture_method == "automatic" and isinstance(
+                record.answer.outcome, Approved
+            ):
+                next_effect = await self._capture_effect(session, record, payment)
+            await session.flush()
+            return Recorded(
+                verdict=recording.verdict,
+                resource=payment_view(payment),
+                next_effect=next_effect,
+                orphan_undo=recording.orphan_undo,
+            )
+
+    async def _book(
+        self,
+        session: AsyncSession,
+        operation: Operation,
+        payment: Payment,
+        record: RecordEffect,
+    ) -> None:
+        outcome: KnownOutcome = record.answer.outcome
+        payment.next_action = None
+        match outcome:
+            case Approved():
+                payment.amount_authorized = payment.amount
+                payment.provider_reference = outcome.reference
+                payment.authorization_expires_at = outcome.expires_at
+                set_payment_status(payment, PaymentStatus.AUTHORIZED)
+                if payment.capture_method == "manual":
+                    await finish(session, operation)
+                    await tell_payment(session, payment)
+                else:
+                    await self._intend_capture(session, record, payment)
+            case Declined():
+                await _decline(session, payment, record.attempt, outcome)
+                await finish(session, operation)
+                await tell_payment(session, payment)
+            case RequiresAction():
+                payment.provider_reference = outcome.reference
+                payment.next_action = {"type": "redirect", "url": outcome.redirect_url}
+                changed = payment.status != PaymentStatus.REQUIRES_ACTION
+                set_payment_status(payment, PaymentStatus.REQUIRES_ACTION)
+                if changed:
+                    await tell_payment(session, payment)
+            case Pending():
+                payment.provider_reference = outcome.reference
+            case Absent():
+                pass
+
+    async def _intend_capture(
+        self, session: AsyncSession, record: RecordEffect, payment: Payment
+    ) -> None:
+        capture = Capture(
+            id=new_id(IdPrefix.CAPTURE),
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            amount=payment.amount,
+            currency=payment.currency,
+            status=CaptureStatus.PENDING,
+            final=True,
+        )
+        session.add(capture)
+        reserve_capture(payment, payment.amount)
+        provider = required(payment.provider)
+        right = grant(self._tools, provider, current_run(), await journal.database_now(session))
+        call = CaptureCall(
+            operation_id=payment.id,
+            effect_key=effect_key(payment.id, CAPTURE_STEP, record.attempt),
+            amount=payment.amount,
+            currency=payment.currency,
+            send_by=right.send_by,
+            authorization_reference=required(payment.provider_reference),
+            final=True,
+        )
+        journal.intend(
+            session,
+            plan(self._tools, record.saga, CAPTURE_STEP, record.attempt, provider, call, right),
+        )
+        await session.flush()
+
+    async def _capture_effect(
+        self, session: AsyncSession, record: RecordEffect, payment: Payment
+    ) -> EffectPlan | None:
+        where = journal.Position(record.saga.saga_id, CAPTURE_STEP, record.attempt)
+        row = await journal.read(session, where)
+        return None if row is None else plan_of_row(self._tools, record.saga, row, current_run())
+
+    @activity.defn(name="authorization.record_capture")
+    async def record_capture(self, record: RecordEffect) -> Recorded[PaymentView]:
+        """Write the outcome of an automatic capture: post it, or keep the refusal for the
+        compensation.
+        """
+        async with self._tools.database.transaction() as session:
+            recording = await begin_record(self._tools, session, record)
+            payment = await locked_payment(session, record.saga)
+            outcome = record.answer.outcome
+            if recording.books and isinstance(outcome, Approved):
+                (capture,) = await open_captures(session, payment)
+                capture.provider_reference = outcome.reference
+                key = posting_key(payment.id, CAPTURE_STEP, record.attempt)
+                await book_capture(session, payment, capture, key)
+                await finish(session, recording.operation)
+                await tell_payment(session, payment)
+            await session.flush()
+            return Recorded(
+                verdict=recording.verdict,
+                resource=payment_view(payment),
+                orphan_undo=recording.orphan_undo,
+            )
+
+    @activity.defn(name="authorization.release")
+    async def release(self, step: StepRef) -> Recorded[PaymentView]:
+        """Compensation of `authorization.admit`: release the hold and end the payment. Nothing to
+        release is a success.
+        """
+        async with self._tools.database.transaction() as session:
+            releasing = await begin_release(session, step)
+            payment = await locked_payment(session, step.saga)
+            if releasing.due and payment.amount_held:
+                failure = failure_of(releasing.cause)
+                for capture in await open_captures(session, payment):
+                    release_capture(payment, capture, failure)
+                    await tell_capture(session, capture)
+                key = posting_key(payment.id, f"{STEP}.release", step.attempt)
+                await release_hold(session, payment, key)
+                target = PaymentStatus(releasing.cause.final_status or PaymentStatus.FAILED)
+                payment.failure = dict(failure)
+                payment.next_action = None
+                set_payment_status(payment, target)
+                await tell_payment(session, payment)
+            await session.flush()
+            return Recorded(verdict=Verdict.PROCEED, resource=payment_view(payment))
+
+
+def _route(tools: Toolbox, admit: AuthorizeInput) -> str:
+    provider = admit.provider or tools.default_provider
+    if provider not in tools.providers.names:
+        raise Refused("provider_not_available", f"There is no provider {provider}.")
+    capabilities = tools.providers.capabilities(provider)
+    if ProviderOperation.AUTHORIZE not in capabilities.operations:
+        raise Refused("provider_not_available", f"Provider {provider} takes no payments.")
+    if capabilities.currencies is not None and admit.currency not in capabilities.currencies:
+        raise Refused(
+            "currency_not_supported", f"Provider {provider} does not take {admit.currency}."
+        )
+    return provider
+
+
+def _authorize_call(admit: AuthorizeInput, attempt: int, right: SendRight) -> AuthorizeCall:
+    return AuthorizeCall(
+        operation_id=admit.payment_id,
+        effect_key=effect_key(admit.payment_id, STEP, attempt),
+        amount=admit.amount,
+        currency=admit.currency,
+        send_by=right.send_by,
+        token=admit.token,
+        merchant_id=admit.merchant_id,
+        description=admit.description,
+    )
+
+
+async def _view(session: AsyncSession, saga: SagaRef) -> PaymentView | None:
+    payment = await session.get(Payment, saga.payment_id)
+    return None if payment is None else payment_view(payment)
+
+
+async def _merchant_and_now(session: AsyncSession, merchant_id: str) -> datetime:
+    """Make sure of the merchant, and read the database's clock in the same statement."""
+    found = await session.exec(
+        select(Merchant.id, func.clock_timestamp()).where(Merchant.id == merchant_id)
+    )
+    row = found.one_or_none()
+    if row is None:
+        raise Refused("merchant_not_found", f"There is no merchant {merchant_id}.")
+    now: datetime = row[1]
+    return now
+
+
+async def _payment_for(
+    session: AsyncSession, admit: AuthorizeInput, provider: str, fresh: bool
+) -> Payment:
+    """The payment's row: made by the first attempt, taken up again by a later one."""
+    payment = None if fresh else await session.get(Payment, admit.payment_id, with_for_update=True)
+    await _claim_reference(session, admit)
+    if payment is not None:
+        set_payment_status(payment, PaymentStatus.PROCESSING)
+        payment.failure, payment.provider = None, provider
+        return payment
+    payment = Payment(
+        id=admit.payment_id,
+        merchant_id=admit.merchant_id,
+        status=PaymentStatus.PROCESSING,
+        amount=admit.amount,
+        currency=admit.currency,
+        capture_method=admit.capture_method,
+        provider=provider,
+        reference=admit.reference,
+        description=admit.description,
+        extra=dict(admit.metadata),
+    )
+    session.add(payment)
+    return payment
+
+
+async def _claim_reference(session: AsyncSession, admit: AuthorizeInput) -> None:
+    """Refuse a reference that is in use. Two that race meet at the unique index, and the later one
+    comes here again.
+    """
+    if admit.reference is None:
+        return
+    found = await session.exec(
+        select(Payment.id).where(
+            Payment.merchant_id == admit.merchant_id,
+            Payment.reference == admit.reference,
+            col(Payment.status).not_in([PaymentStatus.DECLINED, PaymentStatus.FAILED]),
+        )
+    )
+    existing = found.first()
+    if existing is not None:
+        raise Refused(
+            "reference_in_use",
+            f"The reference {admit.reference!r} belongs to another payment.",
+            existing_id=existing,
+        )
+
+
+async def _decline(
+    session: AsyncSession, payment: Payment, attempt: int, outcome: Declined
+) -> None:
+    await release_hold(session, payment, posting_key(payment.id, f"{STEP}.release", attempt))
+    payment.failure = {
+        "code": outcome.code,
+        "message": outcome.message,
+        "provider_code": outcome.provider_code,
+    }
+    set_payment_status(payment, PaymentStatus.DECLINED)

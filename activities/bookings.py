@@ -1,0 +1,197 @@
+"""How a payment's row and the ledger move together: one place for each movement, under the
+payment's lock.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from recompense.contracts.sagas import SagaRef
+from recompense.domain.failures import InvariantBroken, Refused
+from recompense.domain.states import (
+    PAYMENT_TRANSITIONS,
+    CaptureStatus,
+    PaymentStatus,
+    may_move,
+    payment_status,
+)
+from recompense.domain.terms import Availability, FeeSchedule
+from recompense.ledger import templates
+from recompense.ledger.accounts import merchant_pending, provider_clearing
+from recompense.ledger.postings import OpenHold, TransferRef
+from recompense.persistence import ledger, outbox
+from recompense.persistence.tables import Capture, Merchant, Payment
+from recompense.persistence.views import capture_view, payment_view, uncaptured
+
+
+def required(value: str | None) -> str:
+    """A column that is set by now; anything else is a broken invariant."""
+    if value is None:
+        raise InvariantBroken("a payment that has reached its provider names it")
+    return value
+
+
+async def locked_payment(session: AsyncSession, saga: SagaRef) -> Payment:
+    """Lock the payment that a saga works on: all operations on one payment are decided under this
+    lock.
+    """
+    payment = await session.get(Payment, saga.payment_id, with_for_update=True)
+    if payment is None:
+        raise InvariantBroken(f"{saga.saga_id} has no payment")
+    return payment
+
+
+async def merchant_of(session: AsyncSession, merchant_id: str) -> Merchant:
+    """Read a merchant. Raises `Refused` when there is none."""
+    merchant = await session.get(Merchant, merchant_id)
+    if merchant is None:
+        raise Refused("merchant_not_found", f"There is no merchant {merchant_id}.")
+    return merchant
+
+
+def set_payment_status(payment: Payment, target: PaymentStatus) -> None:
+    """Move a payment along its transition table; any other move is a broken invariant."""
+    current = PaymentStatus(payment.status)
+    if not may_move(PAYMENT_TRANSITIONS, current, target):
+        raise InvariantBroken(f"payment {payment.id} cannot move from {current} to {target}")
+    payment.status = target
+
+
+def derive_status(payment: Payment) -> None:
+    """Set the status that the amounts say, after money has moved."""
+    target = payment_status(
+        authorized=payment.amount_authorized,
+        captured=payment.amount_captured,
+        refunded=payment.amount_refunded,
+        capturable=uncaptured(payment) + payment.amount_capture_reserved,
+        expired=payment.expired,
+    )
+    set_payment_status(payment, target)
+
+
+async def tell_payment(session: AsyncSession, payment: Payment) -> None:
+    """Emit the event that is named after the payment's present status."""
+    await session.flush()
+    outbox.emit(
+        session,
+        f"payment.{payment.status}",
+        payment_view(payment),
+        merchant_id=payment.merchant_id,
+        payment_id=payment.id,
+    )
+
+
+async def tell_capture(session: AsyncSession, capture: Capture) -> None:
+    """Emit the event that is named after the capture's present status."""
+    await session.flush()
+    outbox.emit(
+        session,
+        f"capture.{capture.status}",
+        capture_view(capture),
+        merchant_id=capture.merchant_id,
+        payment_id=capture.payment_id,
+    )
+
+
+def open_hold(payment: Payment) -> list[OpenHold]:
+    """What is still held of the payment's authorization: nothing, or its one hold."""
+    remaining = payment.amount_held - payment.amount_captured - payment.amount_voided
+    if remaining == 0:
+        return []
+    return [
+        OpenHold(
+            ref=TransferRef(required(payment.hold_key), 1),
+            debit=provider_clearing(required(payment.provider)),
+            credit=merchant_pending(payment.merchant_id),
+            currency=payment.currency,
+            remaining=remaining,
+        )
+    ]
+
+
+async def release_hold(session: AsyncSession, payment: Payment, key: str) -> None:
+    """Give the whole hold of an authorization back that was never captured from."""
+    holds = open_hold(payment)
+    if holds:
+        await ledger.post(session, templates.voided(key, payment_id=payment.id, holds=holds))
+    payment.amount_held = 0
+    payment.amount_authorized = 0
+
+
+def reserve_capture(payment: Payment, amount: int) -> None:
+    """Reserve an amount for a capture that is about to be sent."""
+    payment.amount_capture_reserved += amount
+
+
+def release_capture(payment: Payment, capture: Capture, failure: dict[str, str | None]) -> None:
+    """Give a capture's reservation back and end the capture."""
+    payment.amount_capture_reserved -= capture.amount
+    capture.status = CaptureStatus.FAILED
+    capture.failure = dict(failure)
+
+
+async def book_capture(
+    session: AsyncSession, payment: Payment, capture: Capture, key: str, rest_key: str | None = None
+) -> None:
+    """Post a capture: the hold in part, the fee, and the money that is available at once; the rest
+    goes when it was final.
+    """
+    merchant = await merchant_of(session, payment.merchant_id)
+    now = datetime.now(UTC)
+    availability = Availability(
+        rule=merchant.availability_rule,  # type: ignore[arg-type]  # a CHECK keeps the column to these three
+        days=merchant.availability_days,
+    )
+    capture.fee = FeeSchedule.model_validate(merchant.fees).fee(capture.amount, capture.currency)
+    capture.available_at = availability.due_at(now)
+    capture.made_available = availability.rule == "on_capture"
+    available = capture.amount - capture.fee if capture.made_available else 0
+    await ledger.post(
+        session,
+        templates.captured(
+            key,
+            payment_id=payment.id,
+            holds=open_hold(payment),
+            merchant_id=payment.merchant_id,
+            amount=capture.amount,
+            fee=capture.fee,
+            currency=payment.currency,
+            made_available=available,
+        ),
+    )
+    payment.amount_capture_reserved -= capture.amount
+    payment.amount_captured += capture.amount
+    payment.amount_fees += capture.fee
+    payment.amount_made_available += available
+    capture.status = CaptureStatus.SUCCEEDED
+    if capture.final and rest_key is not None:
+        await void_rest(session, payment, rest_key)
+    derive_status(payment)
+    await tell_capture(session, capture)
+
+
+async def void_rest(
+    session: AsyncSession, payment: Payment, key: str, *, expired: bool = False
+) -> None:
+    """Give back what is still held of an authorization, because it was voided, has expired, or a
+    capture was final.
+    """
+    holds = open_hold(payment)
+    if not holds:
+        return
+    make = templates.expired if expired else templates.voided
+    await ledger.post(session, make(key, payment_id=payment.id, holds=holds))
+    payment.amount_voided += holds[0].remaining
+
+
+async def open_captures(session: AsyncSession, payment: Payment) -> list[Capture]:
+    """The payment's captures whose outcome is not known yet."""
+    found = await session.exec(
+        select(Capture).where(
+            col(Capture.payment_id) == payment.id, Capture.status == CaptureStatus.PENDING
+        )
+    )
+    return list(found.all())

@@ -1,0 +1,175 @@
+"""The in-house steps of a capture: reserve, record, and the release that takes `admit` back."""
+
+from __future__ import annotations
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.admission import Admission, decide_once
+from activities.bookings import (
+    book_capture,
+    locked_payment,
+    open_captures,
+    release_capture,
+    required,
+    reserve_capture,
+    tell_capture,
+    tell_payment,
+)
+from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.toolbox import Toolbox
+from recompense.contracts.provider import Approved, CaptureCall, Declined
+from recompense.contracts.sagas import CaptureInput, SagaRef, Verdict
+from recompense.contracts.steps import Admitted, Recorded, RecordEffect, StepRef
+from recompense.contracts.views import CaptureView
+from recompense.domain.effects import effect_key
+from recompense.domain.failures import InvariantBroken, Refused
+from recompense.domain.states import CaptureStatus
+from recompense.ledger.postings import posting_key
+from recompense.persistence.tables import Capture, Payment
+from recompense.persistence.views import capturable, capture_view
+
+STEP = "capture"
+
+
+class CaptureActivities:
+    """Admit, record and release captures."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @activity.defn(name="capture.admit")
+    async def admit(self, admit: CaptureInput) -> Admitted[CaptureView]:
+        """Reserve the capturable amount under the payment's lock, journal the capture and grant
+        its send right.
+        """
+
+        async def decide(session: AsyncSession, admission: Admission) -> None:
+            payment = await locked_payment(session, admission.saga)
+            amount = await _amount_to_capture(session, admit, payment)
+            await _reserve(session, admit, payment, amount)
+            right = await admission.grant(required(payment.provider))
+            admission.intend(
+                STEP,
+                required(payment.provider),
+                CaptureCall(
+                    operation_id=admit.capture_id,
+                    effect_key=effect_key(admit.capture_id, STEP, admission.attempt),
+                    amount=amount,
+                    currency=payment.currency,
+                    send_by=right.send_by,
+                    authorization_reference=required(payment.provider_reference),
+                    final=admit.final,
+                ),
+                right,
+            )
+
+        return await decide_once(
+            self._tools, admit, Admitted[CaptureView], decide, _view, writes_before_refusing=False
+        )
+
+    @activity.defn(name="capture.record")
+    async def record(self, record: RecordEffect) -> Recorded[CaptureView]:
+        """Write the capture's outcome: post the hold, the fee and the availability, or give the
+        reservation back.
+        """
+        async with self._tools.database.transaction() as session:
+            recording = await begin_record(self._tools, session, record)
+            payment = await locked_payment(session, record.saga)
+            capture = await _capture_of(session, record.saga)
+            outcome = record.answer.outcome
+            if recording.books and isinstance(outcome, Approved):
+                capture.provider_reference = outcome.reference
+                await book_capture(
+                    session,
+                    payment,
+                    capture,
+                    posting_key(capture.id, STEP, record.attempt),
+                    rest_key=posting_key(capture.id, f"{STEP}.rest", record.attempt),
+                )
+                await finish(session, recording.operation)
+                await tell_payment(session, payment)
+            elif recording.books and isinstance(outcome, Declined):
+                release_capture(
+                    payment,
+                    capture,
+                    {
+                        "code": outcome.code,
+                        "message": outcome.message,
+                        "provider_code": outcome.provider_code,
+                    },
+                )
+                await finish(session, recording.operation)
+                await tell_capture(session, capture)
+            await session.flush()
+            return Recorded(
+                verdict=recording.verdict,
+                resource=capture_view(capture),
+                orphan_undo=recording.orphan_undo,
+            )
+
+    @activity.defn(name="capture.release")
+    async def release(self, step: StepRef) -> Recorded[CaptureView]:
+        """Compensation of `capture.admit`: give the reservation back. Nothing reserved is a
+        success.
+        """
+        async with self._tools.database.transaction() as session:
+            releasing = await begin_release(session, step)
+            payment = await locked_payment(session, step.saga)
+            capture = await session.get(Capture, step.saga.operation_id)
+            if releasing.due and capture and capture.status == CaptureStatus.PENDING:
+                release_capture(payment, capture, failure_of(releasing.cause))
+                await tell_capture(session, capture)
+            await session.flush()
+            view = capture_view(capture) if capture else None
+            return Recorded(verdict=Verdict.PROCEED, resource=view)
+
+
+async def _amount_to_capture(session: AsyncSession, admit: CaptureInput, payment: Payment) -> int:
+    available = capturable(payment)
+    others = await open_captures(session, payment)
+    if others and (admit.final or any(other.final for other in others)):
+        raise Refused("capture_in_progress", "Another capture of this payment is under way.")
+    if available <= 0:
+        raise Refused(
+            "payment_not_capturable",
+            f"Nothing of payment {payment.id} can be captured: it is {payment.status}.",
+        )
+    amount = admit.amount or available
+    if amount > available:
+        raise Refused("amount_exceeds_capturable", f"Only {available} minor units can be captured.")
+    return amount
+
+
+async def _reserve(
+    session: AsyncSession, admit: CaptureInput, payment: Payment, amount: int
+) -> None:
+    reserve_capture(payment, amount)
+    capture = await session.get(Capture, admit.capture_id)
+    if capture is not None:
+        capture.status, capture.failure = CaptureStatus.PENDING, None
+        capture.amount = amount
+        return
+    session.add(
+        Capture(
+            id=admit.capture_id,
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            amount=amount,
+            currency=payment.currency,
+            status=CaptureStatus.PENDING,
+            final=admit.final,
+        )
+    )
+
+
+async def _capture_of(session: AsyncSession, saga: SagaRef) -> Capture:
+    capture = await session.get(Capture, saga.operation_id)
+    if capture is None:
+        raise InvariantBroken(f"{saga.saga_id} has no capture")
+    return capture
+
+
+async def _view(session: AsyncSession, saga: SagaRef) -> CaptureView | None:
+    capture = await session.get(Capture, saga.operation_id)
+    return None if capture is None else capture_view(capture)

@@ -1,0 +1,258 @@
+"""The provider activities: one call, made by one sender at a time, or the answer that somebody
+already has.
+
+The path without faults is a single HTTP call: the run holds the send right that `admit` granted in
+its own transaction. Any
+later try (another activity try, another run) reads the journal, waits until the old right has run
+out, looks the effect
+up at the provider, and takes the right by compare-and-set before it sends.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.calls import call_port, recorded_calls
+from activities.toolbox import Toolbox, current_run
+from recompense.contracts.provider import (
+    Absent,
+    AnyMoneyCall,
+    CallPolicy,
+    CallRecord,
+    Found,
+    ProviderPort,
+    Unknown,
+)
+from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan
+from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
+from recompense.persistence import journal
+from recompense.persistence.operations import stand
+from recompense.persistence.saga_tables import JournalRow
+
+
+@dataclass(frozen=True)
+class _Ledge:
+    """What a later try found in the journal: the row as it was read, and how long its right may
+    still be used.
+    """
+
+    row: JournalRow
+    now: datetime
+    right_ends_in: float
+
+    def is_absent_final(self, plan: EffectPlan) -> bool:
+        """Whether a look-up that finds nothing, made from now on, proves that nothing happened."""
+        return self.right_ends_in + plan.terms.absent_is_final_after_seconds <= 0
+
+    def may_send_again(self, plan: EffectPlan) -> bool:
+        """Whether the provider still knows the effect key: the window counts from the first send."""
+        first = self.row.first_sent_at
+        window = timedelta(seconds=plan.terms.idempotency_window_seconds)
+        return first is None or self.now < first + window
+
+
+class ProviderActivities:
+    """Calls to providers."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @activity.defn(name="provider.authorize")
+    async def authorize(self, plan: EffectPlan) -> EffectAnswer:
+        """Authorize at the provider."""
+        return await self._perform(plan)
+
+    @activity.defn(name="provider.capture")
+    async def capture(self, plan: EffectPlan) -> EffectAnswer:
+        """Capture at the provider."""
+        return await self._perform(plan)
+
+    @activity.defn(name="provider.void")
+    async def void(self, plan: EffectPlan) -> EffectAnswer:
+        """Void at the provider; the compensation of `authorize`."""
+        return await self._perform(plan)
+
+    @activity.defn(name="provider.refund")
+    async def refund(self, plan: EffectPlan) -> EffectAnswer:
+        """Refund at the provider."""
+        return await self._perform(plan)
+
+    @activity.defn(name="provider.create_payout")
+    async def create_payout(self, plan: EffectPlan) -> EffectAnswer:
+        """Send a payout at the provider."""
+        return await self._perform(plan)
+
+    @activity.defn(name="provider.cancel_payout")
+    async def cancel_payout(self, plan: EffectPlan) -> EffectAnswer:
+        """Take a payout back at the provider; the compensation of `create_payout` where it can."""
+        return await self._perform(plan)
+
+    @activity.defn(name="provider.lookup")
+    async def lookup(self, plan: EffectPlan) -> EffectAnswer:
+        """Find out what became of one effect. Moves nothing.
+
+        `Absent` is answered only once it is final, and then no copy can send the effect any more.
+        Raises `OutcomeUnknown`
+        while nobody can say.
+        """
+        with recorded_calls() as calls:
+            ledge = await self._read(plan, forward_only=False)
+            if isinstance(ledge, EffectAnswer):
+                return ledge
+            answer = await self._look_up(plan, plan.lookup)
+            if not isinstance(answer.outcome, Absent):
+                return answer.model_copy(update={"calls": tuple(calls)})
+            if not ledge.is_absent_final(plan):
+                wait = ledge.right_ends_in + plan.terms.absent_is_final_after_seconds
+                raise _try_again(
+                    OutcomeUnknown("The provider knows nothing of it yet."), wait + 0.05
+                )
+            async with self._tools.database.transaction() as session:
+                concluded = await journal.conclude_absent(session, ledge.row, calls)
+            if not concluded:
+                raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
+            return answer
+
+    async def _perform(self, plan: EffectPlan) -> EffectAnswer:
+        with recorded_calls() as calls:
+            send_by = self._own_right(plan)
+            right_try = 1
+            if send_by is None:
+                taken = await self._take_over(plan, calls)
+                if isinstance(taken, EffectAnswer):
+                    return taken
+                send_by, right_try = taken
+            return await self._send(plan, send_by, right_try, calls)
+
+    def _own_right(self, plan: EffectPlan) -> datetime | None:
+        info = activity.info()
+        right = plan.right
+        if right is None or right.run_id != info.workflow_run_id or info.attempt != 1:
+            return None
+        return right.send_by if datetime.now(UTC) < right.send_by else None
+
+    async def _send(
+        self, plan: EffectPlan, send_by: datetime, right_try: int, calls: list[CallRecord]
+    ) -> EffectAnswer:
+        call: AnyMoneyCall = plan.call.model_copy(update={"send_by": send_by})
+        try:
+            outcome = await call_port(self._port(plan), call)
+        except (ProviderUnavailable, OutcomeUnknown) as failure:
+            await self._lay_down(plan, right_try, calls)
+            raise _failed(failure, plan.policy) from None
+        if isinstance(outcome, Unknown):
+            await self._lay_down(plan, right_try, calls)
+            raise _failed(OutcomeUnknown(outcome.why), plan.policy)
+        return EffectAnswer(outcome=outcome, calls=tuple(calls))
+
+    async def _take_over(
+        self, plan: EffectPlan, calls: list[CallRecord]
+    ) -> EffectAnswer | tuple[datetime, int]:
+        ledge = await self._read(plan, forward_only=True)
+        if isinstance(ledge, EffectAnswer):
+            return ledge
+        if ledge.right_ends_in > 0:
+            raise _try_again(
+                OutcomeUnknown("Another try may still be sending it."), ledge.right_ends_in + 0.05
+            )
+        if ledge.row.first_sent_at is not None:
+            answer = await self._look_up(plan, plan.policy)
+            if not isinstance(answer.outcome, Absent):
+                return answer.model_copy(update={"calls": tuple(calls)})
+        if not ledge.may_send_again(plan):
+            raise _try_again(OutcomeUnknown("The provider's idempotency window has passed."), None)
+        right_try = ledge.row.right_try + 1
+        async with self._tools.database.transaction() as session:
+            send_by = await journal.take_right(
+                session,
+                ledge.row,
+                current_run().run_id,
+                right_try,
+                plan.terms.send_right_seconds,
+            )
+        if send_by is None:
+            raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
+        return send_by, right_try
+
+    async def _read(self, plan: EffectPlan, *, forward_only: bool) -> EffectAnswer | _Ledge:
+        """Read the journal. A forward step of an attempt that is being taken back, or is closed, is
+        not sent any more.
+        """
+        async with self._tools.database.transaction() as session:
+            standing = await stand(session, plan.saga, current_run(), step_attempt=plan.attempt)
+            row = await journal.require(session, journal.position(plan))
+            known = journal.known_answer(row)
+            if known is not None and row.final:
+                return known
+            if forward_only and not standing.proceeds and not _undoes(plan):
+                return EffectAnswer(outcome=Absent(), verdict=standing.verdict)
+            now = await journal.database_now(session)
+            ends = row.sendable_until
+            skew = plan.terms.clock_skew_seconds
+            right_ends_in = (ends - now).total_seconds() + skew if ends else 0.0
+            return _Ledge(row, now, right_ends_in)
+
+    async def _look_up(self, plan: EffectPlan, policy: CallPolicy) -> EffectAnswer:
+        try:
+            found: Found = await self._port(plan).lookup(
+                operation=plan.call.operation,
+                operation_id=plan.call.operation_id,
+                effect_key=plan.call.effect_key,
+                step=plan.step,
+                amount=plan.call.amount,
+                currency=plan.call.currency,
+            )
+        except (ProviderUnavailable, OutcomeUnknown) as failure:
+            # A look-up that got no answer says nothing about the effect.
+            unknown = (
+                failure if isinstance(failure, OutcomeUnknown) else OutcomeUnknown(str(failure))
+            )
+            raise _failed(unknown, policy) from None
+        if isinstance(found.answer, Unknown):
+            raise _failed(OutcomeUnknown(found.answer.why), policy)
+        return EffectAnswer(
+            outcome=found.answer,
+            source=AnswerSource.LOOKUP,
+            payout_state=found.payout_state,
+            authorization_state=found.authorization_state,
+        )
+
+    async def _lay_down(self, plan: EffectPlan, right_try: int, calls: list[CallRecord]) -> None:
+        async with self._tools.database.transaction() as session:
+            await journal.lay_right_down(
+                session, journal.position(plan), current_run().run_id, right_try, calls
+            )
+
+    def _port(self, plan: EffectPlan) -> ProviderPort:
+        return self._tools.providers.port(plan.provider)
+
+
+def _undoes(plan: EffectPlan) -> bool:
+    return plan.step.endswith((".undo", ".orphan"))
+
+
+def _failed(failure: ProviderUnavailable | OutcomeUnknown, policy: CallPolicy) -> ApplicationError:
+    """The failure of a try, with full jitter over the policy's backoff, or the wait that the
+    provider asked for.
+    """
+    asked = failure.retry_after_seconds if isinstance(failure, ProviderUnavailable) else None
+    if asked is not None:
+        return _try_again(failure, min(asked, policy.retry_after_cap_seconds))
+    tries = activity.info().attempt
+    ceiling = min(
+        policy.maximum_interval_seconds,
+        policy.initial_interval_seconds * policy.backoff ** (tries - 1),
+    )
+    return _try_again(failure, random.uniform(ceiling / 10, ceiling))  # noqa: S311 - jitter is no secret
+
+
+def _try_again(
+    failure: ProviderUnavailable | OutcomeUnknown, after_seconds: float | None
+) -> ApplicationError:
+    delay = None if after_seconds is None else timedelta(seconds=after_seconds)
+    return ApplicationError(str(failure), type=type(failure).__name__, next_retry_delay=delay)

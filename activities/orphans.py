@@ -1,0 +1,160 @@
+"""Orphans: effects that became known after their attempt was compensating or closed. Nothing known
+is dropped.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import func
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from activities.plans import plan
+from activities.toolbox import Toolbox
+from recompense.contracts.provider import (
+    AnyMoneyCall,
+    Approved,
+    CancelPayoutCall,
+    Pending,
+    ProviderOperation,
+    RequiresAction,
+    VoidCall,
+)
+from recompense.contracts.sagas import SagaRef
+from recompense.contracts.steps import EffectAnswer, EffectPlan
+from recompense.domain.effects import AttemptState, effect_key
+from recompense.persistence import journal, outbox
+from recompense.persistence.operations import locked
+from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
+
+Effective = Approved | Pending | RequiresAction
+"""Outcomes that stand for an effect at the provider, or for one that may still come."""
+
+_UNDO_SUFFIX = ".undo"
+_ORPHAN_SUFFIX = ".orphan"
+
+
+def undo_call(row: JournalRow, reference: str, step: str) -> AnyMoneyCall | None:
+    """The call that takes an effect back; None: this kind of effect cannot be taken back."""
+    call = journal.call_of(row)
+    key = effect_key(call.operation_id, step, row.attempt, row.leg)
+    common = {
+        "operation_id": call.operation_id,
+        "effect_key": key,
+        "amount": call.amount,
+        "currency": call.currency,
+        "send_by": call.send_by,
+    }
+    if call.operation is ProviderOperation.AUTHORIZE:
+        return VoidCall.model_validate({**common, "authorization_reference": reference})
+    if call.operation is ProviderOperation.CREATE_PAYOUT:
+        return CancelPayoutCall.model_validate({**common, "payout_reference": reference})
+    return None
+
+
+def undo_step(step: str) -> str:
+    """The step that compensates a provider step: unique over all lifecycles that share the
+    operation id.
+    """
+    return step + _UNDO_SUFFIX
+
+
+async def adopt(
+    tools: Toolbox,
+    session: AsyncSession,
+    saga: SagaRef,
+    row: JournalRow,
+    answer: EffectAnswer,
+) -> EffectPlan | None:
+    """Keep an answer that came too late for its attempt. Returns the undo that somebody has to
+    carry out, if any.
+
+    While the attempt is compensating, an effect that the journal did not know yet is left to that
+    compensation.
+    """
+    known_before = row.outcome_kind
+    agrees = journal.write_outcome(row, answer)
+    outcome = answer.outcome
+    if not isinstance(outcome, Approved | Pending | RequiresAction):
+        return None
+    operation = await locked(session, saga.saga_id)
+    compensates_it = (
+        operation.attempt == row.attempt and operation.attempt_state == AttemptState.COMPENSATING
+    )
+    if agrees and (compensates_it or known_before == "approved"):
+        return None
+    return await _open(tools, session, saga, operation, row, outcome)
+
+
+async def _open(
+    tools: Toolbox,
+    session: AsyncSession,
+    saga: SagaRef,
+    operation: Operation,
+    row: JournalRow,
+    outcome: Effective,
+) -> EffectPlan | None:
+    orphan = await _orphan_of(session, row)
+    step = row.step + _ORPHAN_SUFFIX
+    call = undo_call(row, outcome.reference, step)
+    if orphan is None:
+        orphan = Orphan(
+            saga_id=row.saga_id,
+            step=row.step,
+            attempt=row.attempt,
+            leg=row.leg,
+            outcome=outcome.model_dump(mode="json"),
+            status="open" if call else "parked",
+        )
+        session.add(orphan)
+        _tell(session, operation, row, undone=call is not None)
+    if call is None or orphan.status != "open":
+        return None
+    undo = plan(tools, saga, step, row.attempt, row.provider, call, None, leg=row.leg)
+    if await journal.read(session, journal.position(undo)) is None:
+        journal.intend(session, undo)
+    return undo
+
+
+async def settle(session: AsyncSession, undo: EffectPlan, *, undone: bool) -> None:
+    """Write that an orphan was undone, or that a person has to look."""
+    step = undo.step.removesuffix(_ORPHAN_SUFFIX)
+    found = await session.exec(
+        select(Orphan)
+        .where(
+            Orphan.saga_id == undo.saga.saga_id,
+            Orphan.step == step,
+            Orphan.attempt == undo.attempt,
+            Orphan.leg == undo.leg,
+        )
+        .with_for_update()
+    )
+    orphan = found.one()
+    if orphan.status == "undone":
+        return
+    orphan.status = "undone" if undone else "parked"
+    orphan.settled_at = func.clock_timestamp()  # type: ignore[assignment]  # SQL expression, set by the database's clock
+
+
+async def _orphan_of(session: AsyncSession, row: JournalRow) -> Orphan | None:
+    found = await session.exec(
+        select(Orphan).where(
+            col(Orphan.saga_id) == row.saga_id,
+            Orphan.step == row.step,
+            Orphan.attempt == row.attempt,
+            Orphan.leg == row.leg,
+        )
+    )
+    return found.one_or_none()
+
+
+def _tell(session: AsyncSession, operation: Operation, row: JournalRow, *, undone: bool) -> None:
+    outbox.audit(
+        session,
+        actor="recompense",
+        action="orphan_undo" if undone else "orphan_parked",
+        target=operation.saga_id,
+        reason="An effect became known after its attempt had been taken back.",
+        step=row.step,
+        attempt=row.attempt,
+        effect_key=row.effect_key,
+    )

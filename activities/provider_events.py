@@ -1,0 +1,189 @@
+"""The inbox: what a provider told us is pulled, applied along the transition tables, and passed to
+the saga that waits.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities import orphans
+from activities.payout_bookings import locked_payout, post_returned
+from activities.plans import plan_of_row, saga_of
+from activities.toolbox import Toolbox
+from recompense.contracts.provider import Approved, Declined, PayoutState
+from recompense.contracts.sagas import ProviderEventInput, SagaKind
+from recompense.contracts.steps import (
+    AnswerSource,
+    ApplyEvent,
+    EffectPlan,
+    EventApplied,
+    EventTarget,
+    PageRequest,
+    ProviderWord,
+    SettleOrphan,
+)
+from recompense.domain.effects import AttemptState
+from recompense.domain.states import PayoutStatus
+from recompense.persistence import journal, outbox
+from recompense.persistence.operations import locked
+from recompense.persistence.saga_tables import JournalRow, Operation, ProviderEventRow
+
+RELAY_AFTER = timedelta(seconds=5)
+"""How old a stored event must be before the relay takes it up: its own workflow usually has it by
+then.
+"""
+
+
+class ProviderEventActivities:
+    """Load, apply and relay inbound webhooks."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @activity.defn(name="provider_event.load")
+    async def load(self, event: ProviderEventInput) -> EventTarget:
+        """Find the effect that a stored event speaks of. An event about nothing of ours ends here."""
+        async with self._tools.database.transaction() as session:
+            stored = await session.get(ProviderEventRow, (event.provider, event.event_id))
+            if stored is None or stored.status != "received":
+                return EventTarget()
+            row = await _row_of(session, stored)
+            if row is None:
+                await _mark(session, event.provider, event.event_id, "ignored", "not one of ours")
+                return EventTarget()
+            operation = await session.get_one(Operation, row.saga_id)
+            return EventTarget(effect=plan_of_row(self._tools, saga_of(operation), row, None))
+
+    @activity.defn(name="provider_event.apply")
+    async def apply(self, apply: ApplyEvent) -> EventApplied:
+        """Apply what the provider says now, along the transition tables only."""
+        async with self._tools.database.transaction() as session:
+            operation = await locked(session, apply.effect.saga.saga_id)
+            row = await journal.require(session, journal.position(apply.effect))
+            applied = await self._apply(session, operation, row, apply)
+            await _mark(session, apply.provider, apply.event_id, "applied", applied.detail)
+            return applied
+
+    async def _apply(
+        self, session: AsyncSession, operation: Operation, row: JournalRow, apply: ApplyEvent
+    ) -> EventApplied:
+        present = operation.attempt == row.attempt
+        waits = present and operation.attempt_state == AttemptState.OPEN
+        if waits and not row.booked:
+            # The saga books it; written here too, it outlives a saga that was terminated meanwhile.
+            journal.write_outcome(row, apply.answer)
+            return EventApplied(
+                detail="told the saga that waits for it",
+                signal=operation.saga_id,
+                word=_word(apply),
+            )
+        if operation.kind == SagaKind.PAYOUT and row.step == "payout" and row.booked:
+            return await self._later_life_of_payout(session, apply)
+        undo = await orphans.adopt(self._tools, session, apply.effect.saga, row, apply.answer)
+        detail = "an effect nobody waits for: it is taken back" if undo else "nothing new"
+        return EventApplied(detail=detail, orphan_undo=undo)
+
+    async def _later_life_of_payout(self, session: AsyncSession, apply: ApplyEvent) -> EventApplied:
+        returned = apply.answer.payout_state is PayoutState.RETURNED
+        payout = await locked_payout(session, apply.effect.saga)
+        if returned and payout.status == PayoutStatus.PAID:
+            await post_returned(session, payout, self._tools.payout_bank)
+            return EventApplied(detail="a paid payout came back")
+        return EventApplied(detail="nothing new")
+
+    @activity.defn(name="provider_event.settle_orphan")
+    async def settle_orphan(self, settle: SettleOrphan) -> None:
+        """Write what became of an orphan's undo. Without an answer a person has to look."""
+        outcome = settle.answer.outcome if settle.answer else None
+        async with self._tools.database.transaction() as session:
+            await locked(session, settle.effect.saga.saga_id)
+            if settle.answer is not None:
+                row = await journal.require(session, journal.position(settle.effect))
+                journal.write_outcome(row, settle.answer)
+                row.booked = row.final
+            undone = isinstance(outcome, Approved | Declined)
+            await orphans.settle(session, settle.effect, undone=undone)
+            if not undone:
+                _ask_a_person(session, settle.effect)
+
+    @activity.defn(name="provider_event.relay")
+    async def relay(self, page: PageRequest) -> tuple[ProviderEventInput, ...]:
+        """List stored events that nobody has applied yet, oldest first."""
+        async with self._tools.database.transaction() as session:
+            found = await session.exec(
+                select(ProviderEventRow)
+                .where(
+                    ProviderEventRow.status == "received",
+                    ProviderEventRow.received_at < datetime.now(UTC) - RELAY_AFTER,
+                )
+                .order_by(col(ProviderEventRow.received_at))
+                .limit(page.page_size)
+            )
+            return tuple(
+                ProviderEventInput(provider=row.provider, event_id=row.event_id)
+                for row in found.all()
+            )
+
+
+def _word(apply: ApplyEvent) -> ProviderWord:
+    effect = apply.effect
+    answer = apply.answer.model_copy(update={"source": AnswerSource.EVENT})
+    return ProviderWord(step=effect.step, attempt=effect.attempt, leg=effect.leg, answer=answer)
+
+
+async def _row_of(session: AsyncSession, stored: ProviderEventRow) -> JournalRow | None:
+    """The effect of an event: by its key where the provider echoes it, else the operation's newest
+    forward effect.
+    """
+    if stored.effect_key is not None:
+        by_key = await session.exec(
+            select(JournalRow).where(JournalRow.effect_key == stored.effect_key)
+        )
+        return by_key.one_or_none()
+    if stored.operation_id is None:
+        return None
+    by_operation = await session.exec(
+        select(JournalRow)
+        .where(
+            JournalRow.operation_id == stored.operation_id,
+            JournalRow.provider == stored.provider,
+            ~col(JournalRow.step).like("%.undo"),
+        )
+        .order_by(col(JournalRow.created_at).desc())
+        .limit(1)
+    )
+    return by_operation.one_or_none()
+
+
+async def _mark(
+    session: AsyncSession, provider: str, event_id: str, status: str, detail: str
+) -> None:
+    await session.exec(
+        update(ProviderEventRow)
+        .where(
+            col(ProviderEventRow.provider) == provider,
+            col(ProviderEventRow.event_id) == event_id,
+        )
+        .values(status=status, detail=detail, applied_at=func.clock_timestamp())
+    )
+
+
+def _ask_a_person(session: AsyncSession, effect: EffectPlan) -> None:
+    outbox.emit(
+        session,
+        "saga.parked",
+        {
+            "object": "saga",
+            "workflow_id": effect.saga.saga_id,
+            "operation_id": effect.saga.operation_id,
+            "step": effect.step,
+            "question": "An effect stands at the provider that was taken back here. Undo it there.",
+        },
+        merchant_id=effect.saga.merchant_id,
+        payment_id=effect.saga.payment_id,
+    )

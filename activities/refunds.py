@@ -1,0 +1,233 @@
+"""The in-house steps of a refund: reserve, record, and the release that takes `admit` back."""
+
+from __future__ import annotations
+
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.admission import Admission, decide_once
+from activities.bookings import derive_status, locked_payment, required, tell_payment
+from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.toolbox import Toolbox
+from recompense.contracts.provider import Approved, Declined, Pending, RefundCall
+from recompense.contracts.sagas import RefundInput, SagaRef, Verdict
+from recompense.contracts.steps import Admitted, Recorded, RecordEffect, StepRef
+from recompense.contracts.views import RefundView
+from recompense.domain.effects import effect_key
+from recompense.domain.failures import InvariantBroken, Refused
+from recompense.domain.states import RefundStatus
+from recompense.ledger import templates
+from recompense.ledger.accounts import merchant_available, merchant_pending, provider_clearing
+from recompense.ledger.postings import OpenHold, TransferRef, posting_key
+from recompense.persistence import ledger, outbox
+from recompense.persistence.tables import Payment, Refund
+from recompense.persistence.views import refund_view, refundable
+
+STEP = "refund"
+
+
+class RefundActivities:
+    """Admit, record and release refunds."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @activity.defn(name="refund.admit")
+    async def admit(self, admit: RefundInput) -> Admitted[RefundView]:
+        """Reserve the refundable amount and the merchant's money for it, journal the refund and
+        grant its send right.
+        """
+
+        async def decide(session: AsyncSession, admission: Admission) -> None:
+            payment = await locked_payment(session, admission.saga)
+            amount = _amount_to_refund(admit, payment)
+            await _reserve(session, admit, payment, amount, admission.attempt)
+            provider = required(payment.provider)
+            right = await admission.grant(provider)
+            call = RefundCall(
+                operation_id=admit.refund_id,
+                effect_key=effect_key(admit.refund_id, STEP, admission.attempt),
+                amount=amount,
+                currency=payment.currency,
+                send_by=right.send_by,
+                authorization_reference=required(payment.provider_reference),
+                reason=admit.reason,
+            )
+            admission.intend(STEP, provider, call, right)
+
+        return await decide_once(self._tools, admit, Admitted[RefundView], decide, _view)
+
+    @activity.defn(name="refund.record")
+    async def record(self, record: RecordEffect) -> Recorded[RefundView]:
+        """Write the refund's outcome: post the reserved money, or give it back."""
+        async with self._tools.database.transaction() as session:
+            recording = await begin_record(self._tools, session, record)
+            payment = await locked_payment(session, record.saga)
+            refund = await _refund_of(session, record.saga)
+            outcome = record.answer.outcome
+            if recording.books and isinstance(outcome, Approved | Pending):
+                refund.provider_reference = outcome.reference
+            if recording.books and isinstance(outcome, Approved):
+                await _post(session, payment, refund, record.attempt)
+                await finish(session, recording.operation)
+                await _tell(session, refund)
+                await tell_payment(session, payment)
+            elif recording.books and isinstance(outcome, Declined):
+                failure = {
+                    "code": outcome.code,
+                    "message": outcome.message,
+                    "provider_code": outcome.provider_code,
+                }
+                await _give_back(session, payment, refund, record.attempt, failure)
+                await finish(session, recording.operation)
+                await _tell(session, refund)
+            await session.flush()
+            return Recorded(
+                verdict=recording.verdict,
+                resource=refund_view(refund),
+                orphan_undo=recording.orphan_undo,
+            )
+
+    @activity.defn(name="refund.release")
+    async def release(self, step: StepRef) -> Recorded[RefundView]:
+        """Compensation of `refund.admit`: give the reserved money back. Nothing reserved is a
+        success.
+        """
+        async with self._tools.database.transaction() as session:
+            releasing = await begin_release(session, step)
+            payment = await locked_payment(session, step.saga)
+            refund = await session.get(Refund, step.saga.operation_id)
+            if releasing.due and refund and refund.status == RefundStatus.PENDING:
+                failure = failure_of(releasing.cause)
+                await _give_back(session, payment, refund, step.attempt, failure)
+                await _tell(session, refund)
+            await session.flush()
+            view = refund_view(refund) if refund else None
+            return Recorded(verdict=Verdict.PROCEED, resource=view)
+
+
+def _amount_to_refund(admit: RefundInput, payment: Payment) -> int:
+    available = refundable(payment)
+    amount = admit.amount or available
+    if available <= 0 or amount > available:
+        raise Refused("amount_exceeds_refundable", f"Only {available} minor units can be refunded.")
+    return amount
+
+
+def _pending_money(payment: Payment) -> int:
+    """What this payment has in the merchant's pending account that no other refund has taken."""
+    return (
+        payment.amount_captured
+        - payment.amount_fees
+        - payment.amount_made_available
+        - payment.amount_refunded_from_pending
+    )
+
+
+async def _reserve(
+    session: AsyncSession, admit: RefundInput, payment: Payment, amount: int, attempt: int
+) -> None:
+    pending = _pending_money(payment)
+    key = posting_key(admit.refund_id, f"{STEP}.reserve", attempt)
+    posting = templates.refund_asked(
+        key,
+        payment_id=payment.id,
+        provider=required(payment.provider),
+        merchant_id=payment.merchant_id,
+        amount=amount,
+        payment_pending=pending,
+        currency=payment.currency,
+    )
+    await ledger.post(session, posting)
+    refund = await session.get(Refund, admit.refund_id)
+    if refund is None:
+        refund = Refund(
+            id=admit.refund_id,
+            payment_id=payment.id,
+            merchant_id=payment.merchant_id,
+            amount=amount,
+            currency=payment.currency,
+            status=RefundStatus.PENDING,
+            reason=admit.reason,
+        )
+        session.add(refund)
+    refund.amount, refund.amount_from_pending = amount, min(amount, pending)
+    refund.status, refund.failure, refund.hold_key = RefundStatus.PENDING, None, key
+    payment.amount_refund_reserved += amount
+    payment.amount_refunded_from_pending += refund.amount_from_pending
+
+
+def _holds(payment: Payment, refund: Refund) -> list[OpenHold]:
+    """The reservation of a refund: from pending first, then from available, as `refund_asked` wrote
+    it.
+    """
+    parts = [
+        (merchant_pending(payment.merchant_id), refund.amount_from_pending),
+        (merchant_available(payment.merchant_id), refund.amount - refund.amount_from_pending),
+    ]
+    return [
+        OpenHold(
+            ref=TransferRef(required(refund.hold_key), line),
+            debit=account,
+            credit=provider_clearing(required(payment.provider)),
+            currency=refund.currency,
+            remaining=amount,
+        )
+        for line, (account, amount) in enumerate((p for p in parts if p[1]), start=1)
+    ]
+
+
+async def _post(session: AsyncSession, payment: Payment, refund: Refund, attempt: int) -> None:
+    await ledger.post(
+        session,
+        templates.refund_done(
+            posting_key(refund.id, STEP, attempt),
+            payment_id=payment.id,
+            holds=_holds(payment, refund),
+            merchant_id=payment.merchant_id,
+            currency=refund.currency,
+        ),
+    )
+    payment.amount_refund_reserved -= refund.amount
+    payment.amount_refunded += refund.amount
+    refund.status = RefundStatus.SUCCEEDED
+    derive_status(payment)
+
+
+async def _give_back(
+    session: AsyncSession,
+    payment: Payment,
+    refund: Refund,
+    attempt: int,
+    failure: dict[str, str | None],
+) -> None:
+    key = posting_key(refund.id, f"{STEP}.release", attempt)
+    holds = _holds(payment, refund)
+    await ledger.post(session, templates.refund_refused(key, payment_id=payment.id, holds=holds))
+    payment.amount_refund_reserved -= refund.amount
+    payment.amount_refunded_from_pending -= refund.amount_from_pending
+    refund.amount_from_pending = 0
+    refund.status, refund.failure = RefundStatus.FAILED, dict(failure)
+
+
+async def _tell(session: AsyncSession, refund: Refund) -> None:
+    await session.flush()
+    outbox.emit(
+        session,
+        f"refund.{refund.status}",
+        refund_view(refund),
+        merchant_id=refund.merchant_id,
+        payment_id=refund.payment_id,
+    )
+
+
+async def _refund_of(session: AsyncSession, saga: SagaRef) -> Refund:
+    refund = await session.get(Refund, saga.operation_id)
+    if refund is None:
+        raise InvariantBroken(f"{saga.saga_id} has no refund")
+    return refund
+
+
+async def _view(session: AsyncSession, saga: SagaRef) -> RefundView | None:
+    refund = await session.get(Refund, saga.operation_id)
+    return None if refund is None else refund_view(refund)

@@ -1,0 +1,77 @@
+"""Which activities run where: in-house ones on the sagas' queue, provider calls on their provider's
+own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from activities.authorization import AuthorizationActivities
+from activities.captures import CaptureActivities
+from activities.effects import ProviderActivities
+from activities.payouts import PayoutActivities
+from activities.provider_events import ProviderEventActivities
+from activities.refunds import RefundActivities
+from activities.sagas import SagaActivities
+from activities.sweeps import SweepActivities
+from activities.toolbox import Toolbox
+from activities.voids import VoidActivities
+
+Activity = Callable[..., Any]
+
+
+def in_house_activities(tools: Toolbox) -> list[Activity]:
+    """The activities that are one transaction in our own database."""
+    authorization, capture = AuthorizationActivities(tools), CaptureActivities(tools)
+    void, refund, payout = VoidActivities(tools), RefundActivities(tools), PayoutActivities(tools)
+    saga, event, sweep = (
+        SagaActivities(tools),
+        ProviderEventActivities(tools),
+        SweepActivities(tools),
+    )
+    return [
+        authorization.admit,
+        authorization.record,
+        authorization.record_capture,
+        authorization.release,
+        capture.admit,
+        capture.record,
+        capture.release,
+        void.admit,
+        void.record,
+        void.release,
+        refund.admit,
+        refund.record,
+        refund.release,
+        payout.admit,
+        payout.review,
+        payout.record,
+        payout.begin_cancel,
+        payout.release,
+        saga.compensate,
+        saga.record_undo,
+        saga.close,
+        saga.park,
+        saga.resolve,
+        event.load,
+        event.apply,
+        event.settle_orphan,
+        event.relay,
+        sweep.expiring,
+        sweep.make_available,
+    ]
+
+
+def provider_activities(tools: Toolbox) -> list[Activity]:
+    """The activities that call a provider."""
+    provider = ProviderActivities(tools)
+    return [
+        provider.authorize,
+        provider.capture,
+        provider.void,
+        provider.refund,
+        provider.create_payout,
+        provider.cancel_payout,
+        provider.lookup,
+    ]

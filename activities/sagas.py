@@ -1,0 +1,242 @@
+"""The steps that all sagas share: compensate, close, park and resolve."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+from temporalio import activity
+
+from activities.orphans import undo_call, undo_step
+from activities.payouts import CANCEL_STEP
+from activities.plans import grant, plan, plan_of_row
+from activities.steps import show_attention
+from activities.toolbox import Toolbox, current_run
+from recompense.contracts.provider import Absent, Approved
+from recompense.contracts.sagas import Resolution, ResolveDecision, SagaRef, Verdict
+from recompense.contracts.steps import (
+    AnswerSource,
+    BeginCompensation,
+    CloseAttempt,
+    CompensationPlan,
+    EffectAnswer,
+    EffectPlan,
+    Park,
+    Recorded,
+    RecordEffect,
+    Resolve,
+    Resolved,
+    UndoCause,
+)
+from recompense.contracts.views import PaymentView
+from recompense.domain.effects import AttemptState
+from recompense.domain.failures import InvariantBroken
+from recompense.domain.states import SagaState
+from recompense.persistence import journal, outbox
+from recompense.persistence.operations import (
+    decision_of,
+    end_attempt,
+    locked,
+    move_attempt,
+    set_saga_state,
+    stand,
+)
+from recompense.persistence.saga_tables import JournalRow, Operation
+
+_STANDING = frozenset({"approved", "pending", "requires_action"})
+
+
+class SagaActivities:
+    """What every saga may have to do."""
+
+    def __init__(self, tools: Toolbox) -> None:
+        self._tools = tools
+
+    @activity.defn(name="saga.compensate")
+    async def compensate(self, begin: BeginCompensation) -> CompensationPlan:
+        """Move the attempt to `compensating`; journal and grant what has to be undone at the
+        provider.
+
+        Raises `InvariantBroken` when an effect of the attempt is unknown: nothing is taken back
+        blind.
+        """
+        async with self._tools.database.transaction() as session:
+            standing = await stand(session, begin.saga, current_run(), step_attempt=begin.attempt)
+            operation = standing.operation
+            if standing.verdict in {Verdict.START_OVER, Verdict.SUPERSEDED}:
+                return CompensationPlan(verdict=standing.verdict, cause=begin.cause)
+            if operation.attempt_state == AttemptState.RECORDED:
+                return CompensationPlan(
+                    verdict=Verdict.PROCEED, nothing_to_do=True, cause=begin.cause
+                )
+            cause = await self._begin(session, operation, begin)
+            undo = await self._undo(session, begin)
+            return CompensationPlan(verdict=Verdict.PROCEED, cause=cause, undo=undo)
+
+    async def _begin(
+        self, session: AsyncSession, operation: Operation, begin: BeginCompensation
+    ) -> UndoCause:
+        attempt = await decision_of(session, begin.saga, begin.attempt)
+        if operation.attempt_state == AttemptState.COMPENSATING:
+            return UndoCause.model_validate((attempt.report or {})["cause"])
+        move_attempt(operation, AttemptState.COMPENSATING)
+        set_saga_state(operation, SagaState.COMPENSATING)
+        attempt.report = {"cause": begin.cause.model_dump(mode="json")}
+        return begin.cause
+
+    async def _undo(self, session: AsyncSession, begin: BeginCompensation) -> EffectPlan | None:
+        rows = await _forward_rows(session, begin)
+        if any(row.step == CANCEL_STEP and row.outcome_kind == "approved" for row in rows):
+            return None
+        for row in rows:
+            if row.outcome_kind is None and row.first_sent_at is not None:
+                raise InvariantBroken(
+                    f"{row.step} of {row.saga_id} is unknown: nothing is taken back"
+                )
+            if row.outcome_kind in _STANDING:
+                return await self._undo_of(session, begin.saga, row)
+        return None
+
+    async def _undo_of(
+        self, session: AsyncSession, saga: SagaRef, row: JournalRow
+    ) -> EffectPlan | None:
+        step = undo_step(row.step)
+        existing = await journal.read(
+            session, journal.Position(row.saga_id, step, row.attempt, row.leg)
+        )
+        if existing is not None:
+            return plan_of_row(self._tools, saga, existing, current_run())
+        call = undo_call(row, str((row.outcome or {})["reference"]), step)
+        if call is None:
+            return None
+        right = grant(self._tools, row.provider, current_run(), await journal.database_now(session))
+        undo = plan(self._tools, saga, step, row.attempt, row.provider, call, right, leg=row.leg)
+        journal.intend(session, undo)
+        return undo
+
+    @activity.defn(name="saga.record_undo")
+    async def record_undo(self, record: RecordEffect) -> Recorded[PaymentView]:
+        """Write the outcome of a compensation at the provider into the journal."""
+        async with self._tools.database.transaction() as session:
+            await locked(session, record.saga.saga_id)
+            where = journal.Position(record.saga.saga_id, record.step, record.attempt, record.leg)
+            row = await journal.require(session, where)
+            agrees = journal.write_outcome(row, record.answer)
+            row.booked = row.final
+            return Recorded(verdict=Verdict.PROCEED if agrees else Verdict.CONFLICT)
+
+    @activity.defn(name="saga.close")
+    async def close(self, close: CloseAttempt) -> None:
+        """Close a fully compensated attempt and keep its report."""
+        async with self._tools.database.transaction() as session:
+            operation = await locked(session, close.saga.saga_id)
+            if (
+                operation.attempt != close.attempt
+                or operation.attempt_state != AttemptState.COMPENSATING
+            ):
+                return
+            move_attempt(operation, AttemptState.CLOSED)
+            cause = close.report.cause
+            set_saga_state(operation, SagaState.FAILED if cause.red else SagaState.DONE)
+            operation.failure = cause.model_dump(
+                mode="json", include={"code", "message", "provider_code"}
+            )
+            report = close.report.model_dump(mode="json")
+            await end_attempt(session, close.saga, close.attempt, report)
+
+    @activity.defn(name="saga.park")
+    async def park(self, park: Park) -> None:
+        """Say in the database that the saga waits for a person, and what it asks."""
+        async with self._tools.database.transaction() as session:
+            operation = await locked(session, park.saga.saga_id)
+            if operation.saga_state == SagaState.PARKED and operation.question == park.question:
+                return
+            set_saga_state(operation, SagaState.PARKED, park.question)
+            await show_attention(session, park.saga)
+            _tell(session, "saga.parked", park.saga, question=park.question, step=park.step)
+
+    @activity.defn(name="saga.resolve")
+    async def resolve(self, resolve: Resolve) -> Resolved:
+        """Audit a person's answer and apply it to the journal."""
+        async with self._tools.database.transaction() as session:
+            standing = await stand(
+                session, resolve.saga, current_run(), step_attempt=resolve.attempt
+            )
+            where = journal.Position(
+                resolve.saga.saga_id, resolve.step, resolve.attempt, resolve.leg
+            )
+            row = await journal.require(session, where)
+            given = _answer_of(resolve.resolution)
+            if given is not None:
+                # What became known meanwhile wins over what a person believed: the row says which.
+                journal.write_outcome(row, given)
+            if standing.operation.saga_state == SagaState.PARKED:
+                _audit(session, resolve)
+                compensating = standing.operation.attempt_state == AttemptState.COMPENSATING
+                set_saga_state(
+                    standing.operation,
+                    SagaState.COMPENSATING if compensating else SagaState.RUNNING,
+                )
+                await show_attention(session, resolve.saga)
+            answer = journal.known_answer(row) if row.final else None
+            return Resolved(verdict=standing.verdict, answer=answer)
+
+
+def _answer_of(resolution: Resolution) -> EffectAnswer | None:
+    match resolution.decision:
+        case ResolveDecision.RETRY:
+            return None
+        case ResolveDecision.SUCCEEDED:
+            reference = resolution.provider_reference or "not-given"
+            return EffectAnswer(outcome=Approved(reference=reference), source=AnswerSource.PERSON)
+        case ResolveDecision.FAILED:
+            return EffectAnswer(outcome=Absent(), source=AnswerSource.PERSON)
+
+
+def _audit(session: AsyncSession, resolve: Resolve) -> None:
+    resolution = resolve.resolution
+    outbox.audit(
+        session,
+        actor=resolution.actor,
+        action=f"resolve_{resolution.decision}",
+        target=resolve.saga.saga_id,
+        reason=resolution.reason,
+        step=resolve.step,
+        attempt=resolve.attempt,
+        provider_reference=resolution.provider_reference,
+        run_id=current_run().run_id,
+    )
+    _tell(
+        session,
+        "saga.resolved",
+        resolve.saga,
+        decision=resolution.decision,
+        actor=resolution.actor,
+        reason=resolution.reason,
+    )
+
+
+def _tell(session: AsyncSession, event_type: str, saga: SagaRef, **words: Any) -> None:
+    outbox.emit(
+        session,
+        event_type,
+        {"object": "saga", "workflow_id": saga.saga_id, "operation_id": saga.operation_id, **words},
+        merchant_id=saga.merchant_id,
+        payment_id=saga.payment_id,
+    )
+
+
+async def _forward_rows(session: AsyncSession, begin: BeginCompensation) -> list[JournalRow]:
+    """The effects of an attempt that move money forward, the newest first."""
+    found = await session.exec(
+        select(JournalRow)
+        .where(
+            JournalRow.saga_id == begin.saga.saga_id,
+            JournalRow.attempt == begin.attempt,
+            ~col(JournalRow.step).like("%.undo"),
+            ~col(JournalRow.step).like("%.orphan"),
+        )
+        .order_by(col(JournalRow.created_at).desc())
+    )
+    return list(found.all())

@@ -1,0 +1,41 @@
+"""What activities work with, handed in by the composition root, and what they ask of Temporal."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from temporalio import activity
+
+from recompense.contracts.provider import Capabilities, ProviderPolicies, ProviderPort
+from recompense.persistence.database import Database
+from recompense.persistence.operations import Run
+
+
+class Providers(Protocol):
+    """The registered providers: the adapter registry, as activities see it."""
+
+    @property
+    def names(self) -> Collection[str]: ...
+    def port(self, provider: str) -> ProviderPort: ...
+    def policies(self, provider: str) -> ProviderPolicies: ...
+    def capabilities(self, provider: str) -> Capabilities: ...
+
+
+@dataclass(frozen=True)
+class Toolbox:
+    """The dependencies of all activities. `default_provider` takes what names no provider."""
+
+    database: Database
+    providers: Providers
+    default_provider: str
+    payout_bank: str = "main"
+
+
+def current_run() -> Run:
+    """The Temporal run that the present activity works for."""
+    info = activity.info()
+    if info.workflow_id is None or info.workflow_run_id is None:
+        raise RuntimeError("these activities only run for workflows")
+    return Run(info.workflow_id, info.workflow_run_id)

@@ -1,0 +1,38 @@
+"""What an adapter exports: one `Registration`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from adapters.transport import ObservedTransport
+from recompense.contracts.provider import (
+    Capabilities,
+    ProviderConfig,
+    ProviderPolicies,
+    ProviderPort,
+)
+
+Config = TypeVar("Config", bound=ProviderConfig)
+
+
+@dataclass(frozen=True)
+class Registration(Generic[Config]):
+    """A provider, as data and one factory."""
+
+    name: str
+    capabilities: Capabilities
+    config_type: type[Config]
+    policies: ProviderPolicies
+    factory: Callable[[Config, ProviderPolicies, ObservedTransport], ProviderPort]
+
+
+@dataclass(frozen=True)
+class Provider:
+    """A provider that is ready for calls, with the policies in force."""
+
+    name: str
+    capabilities: Capabilities
+    policies: ProviderPolicies
+    port: ProviderPort

@@ -1,0 +1,88 @@
+"""How a saga is started: the same options whoever starts it, as data.
+
+A started saga is found again by its id alone, so a second start attaches to the running one and is
+refused once it has ended: the operation's row says what became of it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.common import TypedSearchAttributes
+
+from recompense.contracts import search_attributes, words
+from recompense.contracts.sagas import (
+    SAGA_TASK_QUEUE,
+    AuthorizeInput,
+    Decision,
+    PayoutInput,
+    ProviderEventInput,
+    SagaKind,
+)
+from recompense.contracts.views import CaptureView, PaymentView, PayoutView, RefundView
+from recompense.contracts.words import AnySagaInput
+
+TASK_TIMEOUT = timedelta(seconds=3)
+"""A worker that died inside a workflow task costs this long."""
+
+WORKFLOW_TYPES: dict[SagaKind, str] = {
+    SagaKind.AUTHORIZE: "AuthorizePayment",
+    SagaKind.CAPTURE: "CapturePayment",
+    SagaKind.VOID: "VoidAuthorization",
+    SagaKind.REFUND: "RefundPayment",
+    SagaKind.PAYOUT: "Payout",
+}
+"""The explicit type names under which the workflows are registered; they stand in histories."""
+
+APPLY_PROVIDER_EVENT = "ApplyProviderEvent"
+
+AnyDecision = (
+    Decision[PaymentView] | Decision[CaptureView] | Decision[RefundView] | Decision[PayoutView]
+)
+
+_DECISIONS: dict[SagaKind, type[AnyDecision]] = {
+    SagaKind.AUTHORIZE: Decision[PaymentView],
+    SagaKind.CAPTURE: Decision[CaptureView],
+    SagaKind.VOID: Decision[PaymentView],
+    SagaKind.REFUND: Decision[RefundView],
+    SagaKind.PAYOUT: Decision[PayoutView],
+}
+
+
+@dataclass(frozen=True)
+class SagaStart:
+    """All that Temporal is told when a saga starts. `decision` is the type of the update's answer."""
+
+    workflow: str
+    workflow_id: str
+    argument: AnySagaInput
+    decision: type[AnyDecision]
+    search_attributes: TypedSearchAttributes
+    static_summary: str
+    static_details: str
+    task_queue: str = SAGA_TASK_QUEUE
+    task_timeout: timedelta = TASK_TIMEOUT
+
+
+def saga_start(saga: AnySagaInput, *, request_id: str | None = None) -> SagaStart:
+    """The options of one saga's start. `request_id` names the HTTP request that asked for it."""
+    ref = saga.ref()
+    provider = saga.provider if isinstance(saga, AuthorizeInput | PayoutInput) else None
+    details = words.details(saga)
+    if request_id is not None:
+        details += f"\n- Request: `{request_id}`"
+    return SagaStart(
+        workflow=WORKFLOW_TYPES[ref.kind],
+        workflow_id=ref.saga_id,
+        argument=saga,
+        decision=_DECISIONS[ref.kind],
+        search_attributes=search_attributes.at_start(ref, provider),
+        static_summary=words.summary(saga),
+        static_details=details,
+    )
+
+
+def event_workflow_id(event: ProviderEventInput) -> str:
+    """The id under which a stored webhook is applied: a duplicate delivery finds the same one."""
+    return f"provider-event/{event.provider}/{event.event_id}"

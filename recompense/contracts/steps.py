@@ -1,0 +1,294 @@
+"""What sagas and activities say to each other. These shapes stand in recorded histories."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Any, Generic, Literal
+
+from pydantic import Field
+
+from recompense.contracts.provider import (
+    Absent,
+    AnyMoneyCall,
+    Approved,
+    AuthorizationState,
+    CallPolicy,
+    CallRecord,
+    Declined,
+    Frozen,
+    PayoutState,
+    Pending,
+    PendingPolicy,
+    RequiresAction,
+)
+from recompense.contracts.sagas import Refusal, Resolution, Resource, SagaRef, Verdict
+
+KnownOutcome = Annotated[
+    Approved | Declined | Pending | RequiresAction | Absent, Field(discriminator="kind")
+]
+
+
+class SendRight(Frozen):
+    """Leave for one run's first try to send an effect, until `send_by` by the database's clock."""
+
+    run_id: str
+    granted_at: datetime
+    send_by: datetime
+
+
+class EffectTerms(Frozen):
+    """The provider's terms that bound how an effect may be sent again. Seconds."""
+
+    send_right_seconds: float
+    clock_skew_seconds: float
+    absent_is_final_after_seconds: float
+    idempotency_window_seconds: float
+
+
+class EffectPlan(Frozen):
+    """One journaled effect at a provider, and the policies in force for it."""
+
+    saga: SagaRef
+    step: str
+    attempt: int
+    leg: int = 1
+    provider: str
+    call: AnyMoneyCall
+    right: SendRight | None
+    policy: CallPolicy
+    lookup: CallPolicy
+    pending: PendingPolicy
+    terms: EffectTerms
+
+    def without_right(self) -> EffectPlan:
+        """The same effect for a later try: it has to read the journal, and look up, before it may
+        send.
+        """
+        return self.model_copy(update={"right": None})
+
+
+class AnswerSource(StrEnum):
+    """Who told us what became of an effect."""
+
+    ANSWER = "answer"
+    JOURNAL = "journal"
+    LOOKUP = "lookup"
+    EVENT = "event"
+    PERSON = "person"
+
+
+class EffectAnswer(Frozen):
+    """What is known of an effect. With another verdict than `PROCEED` nothing was sent and
+    `outcome` says nothing.
+    """
+
+    outcome: KnownOutcome
+    source: AnswerSource = AnswerSource.ANSWER
+    verdict: Verdict = Verdict.PROCEED
+    calls: tuple[CallRecord, ...] = ()
+    payout_state: PayoutState | None = None
+    authorization_state: AuthorizationState | None = None
+
+
+class StepRef(Frozen):
+    """A step of one attempt of an operation."""
+
+    saga: SagaRef
+    attempt: int
+
+
+class RecordEffect(StepRef):
+    """Write an effect's outcome, and what follows from it, in one transaction."""
+
+    step: str
+    leg: int = 1
+    answer: EffectAnswer
+
+
+class Admitted(Frozen, Generic[Resource]):
+    """What `admit` decided, once for each attempt: the plan of the first effect, or the refusal."""
+
+    verdict: Verdict
+    attempt: int
+    refusal: Refusal | None = None
+    effect: EffectPlan | None = None
+    resource: Resource | None = None
+
+
+class Recorded(Frozen, Generic[Resource]):
+    """The resource after a step, and the next effect where the same transaction granted its send
+    right.
+    """
+
+    verdict: Verdict
+    resource: Resource | None = None
+    next_effect: EffectPlan | None = None
+    orphan_undo: EffectPlan | None = None
+
+
+class UndoCause(Frozen):
+    """Why an attempt is taken back.
+
+    `red` is true when a person should look: the saga then fails and may be replayed. `final_status`
+    is what the resource
+    becomes; None: `failed`.
+    """
+
+    code: str
+    message: str
+    provider_code: str | None = None
+    red: bool = True
+    final_status: str | None = None
+
+
+class BeginCompensation(StepRef):
+    """Move the attempt to `compensating`, before the first compensation runs."""
+
+    cause: UndoCause
+
+
+class CompensationPlan(Frozen):
+    """What has to be undone at the provider. `PROCEED` with no effect: nothing there to undo.
+
+    `nothing_to_do` is true when the attempt was recorded after all: the operation stands and
+    nothing is taken back.
+    `cause` is the first cause that was given: a joining run adopts it.
+    """
+
+    verdict: Verdict
+    nothing_to_do: bool = False
+    cause: UndoCause
+    undo: EffectPlan | None = None
+
+
+class CompensationReport(Frozen):
+    """How an attempt was taken back: kept with the attempt, and shown with the failed saga."""
+
+    saga_id: str
+    attempt: int
+    cause: UndoCause
+    undone: tuple[str, ...]
+
+
+class CloseAttempt(StepRef):
+    """Everything is undone: close the attempt, so that a later run may open the next one."""
+
+    report: CompensationReport
+
+
+class Park(StepRef):
+    """The saga waits for a person."""
+
+    step: str
+    question: str
+
+
+class Resolve(StepRef):
+    """A person's answer to a parked saga, to be audited and applied to the journal."""
+
+    step: str
+    leg: int = 1
+    resolution: Resolution
+
+
+class Resolved(Frozen):
+    """The journal's word after a person's answer; None: try again. An outcome that became known
+    meanwhile wins.
+    """
+
+    verdict: Verdict
+    answer: EffectAnswer | None = None
+
+
+class ReviewPayout(StepRef):
+    """A person's word about a payout that awaits approval."""
+
+    approve: bool
+    final_status: Literal["rejected", "canceled"] | None = None
+    actor: str
+    reason: str | None = None
+
+
+class ProviderWord(Frozen):
+    """The signal `provider_word`: an event told what became of an effect."""
+
+    step: str
+    attempt: int
+    leg: int = 1
+    answer: EffectAnswer
+
+
+class EventTarget(Frozen):
+    """Which effect a stored event speaks of. None of them: there is nothing of ours behind it."""
+
+    effect: EffectPlan | None = None
+
+
+class ApplyEvent(Frozen):
+    """Apply what the provider says now about the effect that an event pointed to."""
+
+    provider: str
+    event_id: str
+    effect: EffectPlan
+    answer: EffectAnswer
+
+
+class EventApplied(Frozen):
+    """What applying did. `signal` is the saga that waits for this word; `orphan_undo` an effect
+    that has to be taken back.
+    """
+
+    detail: str
+    signal: str | None = None
+    word: ProviderWord | None = None
+    orphan_undo: EffectPlan | None = None
+
+
+class SettleOrphan(Frozen):
+    """An orphan was undone (`Approved`, or `Declined` because nothing is left to undo), or a person
+    must look.
+    """
+
+    effect: EffectPlan
+    answer: EffectAnswer | None
+
+
+class Expiring(Frozen):
+    """An authorization past its validity, with the number of the void that ends it."""
+
+    payment_id: str
+    merchant_id: str
+    number: int
+
+
+class ExpiringPage(Frozen):
+    """A page of authorizations to end. `cursor` None: it was the last page."""
+
+    items: tuple[Expiring, ...]
+    cursor: str | None = None
+
+
+class PageRequest(Frozen):
+    """Ask for a page of work, after `cursor`."""
+
+    page_size: int
+    cursor: str | None = None
+
+
+class PageDone(Frozen):
+    """How many items a page handled. `cursor` None: it was the last page."""
+
+    handled: int
+    cursor: str | None = None
+
+
+class SagaResult(Frozen):
+    """The result of a saga's run: in what state it leaves the operation, in words that Temporal's
+    UI shows.
+    """
+
+    saga_id: str
+    attempt: int
+    ended: str
+    resource: dict[str, Any] | None = None

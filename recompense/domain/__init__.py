@@ -1,0 +1,3 @@
+"""The words of the business: money, identifiers, states, effects and failures. No database, no
+Temporal, no network.
+"""

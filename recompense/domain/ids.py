@@ -1,0 +1,39 @@
+"""Identifiers: a prefix that names the kind and a ULID, which sorts by the time it was made."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from ulid import ULID
+
+
+class IdPrefix(StrEnum):
+    """What an identifier names."""
+
+    PAYMENT = "pay"
+    CAPTURE = "cap"
+    REFUND = "ref"
+    PAYOUT = "po"
+    PAYOUT_RUN = "run"
+    PAYOUT_ITEM = "itm"
+    RECONCILIATION = "rec"
+    EVENT = "evt"
+    MERCHANT = "mer"
+    BREAK = "brk"
+    WEBHOOK_ENDPOINT = "whe"
+
+
+_ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
+
+
+def new_id(prefix: IdPrefix) -> str:
+    """Make an identifier of 26 Crockford base32 characters behind its prefix. Reads the clock:
+    never call it in a workflow.
+    """
+    return f"{prefix}_{ULID()}"
+
+
+def is_id(prefix: IdPrefix, text: str) -> bool:
+    """Tell whether `text` is an identifier of this kind, spelled as `new_id` spells it."""
+    return re.fullmatch(f"{prefix}_{_ULID}", text) is not None

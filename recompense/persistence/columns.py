@@ -1,0 +1,35 @@
+"""Column shapes that every table shares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, DateTime, func, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+
+def bigint(**options: Any) -> Column[int]:
+    """A required amount or count of 64 bits; SQLModel's plain `int` would be 32."""
+    return Column(BigInteger, nullable=False, server_default=text("0"), **options)
+
+
+def jsonb(name: str | None = None) -> Column[Any]:
+    """A required JSON document."""
+    return Column(name, JSONB, nullable=False) if name else Column(JSONB, nullable=False)
+
+
+def optional_jsonb() -> Column[Any]:
+    """A JSON document that may be missing; a missing one is SQL NULL, never JSON null."""
+    return Column(JSONB(none_as_null=True), nullable=True)
+
+
+def moment(**options: Any) -> Column[Any]:
+    """A required time, set by the database's clock when the row is made."""
+    return Column(
+        DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp(), **options
+    )
+
+
+def optional_moment() -> Column[Any]:
+    """A time that may not have come yet."""
+    return Column(DateTime(timezone=True), nullable=True)

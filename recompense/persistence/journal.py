@@ -1,0 +1,211 @@
+"""The journal of effects: intent before the call, one sender at a time, the first final outcome
+wins.
+
+The rows are read and written under the operation's lock or by compare-and-set, so that two copies
+of an activity, two runs
+after a reset, and a late webhook can meet here without doubling or losing anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import func, update
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from recompense.contracts.provider import AnyMoneyCall, CallRecord
+from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan, KnownOutcome
+from recompense.domain.failures import InvariantBroken
+from recompense.persistence.saga_tables import JournalRow
+
+_OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
+_CALL: TypeAdapter[AnyMoneyCall] = TypeAdapter(AnyMoneyCall)
+_FINAL_KINDS = frozenset({"approved", "declined", "absent"})
+
+
+@dataclass(frozen=True)
+class Position:
+    """Which effect: unique together."""
+
+    saga_id: str
+    step: str
+    attempt: int
+    leg: int = 1
+
+    def key(self) -> tuple[str, str, int, int]:
+        """The primary key."""
+        return (self.saga_id, self.step, self.attempt, self.leg)
+
+
+def position(plan: EffectPlan) -> Position:
+    """Where a planned effect stands in the journal."""
+    return Position(plan.saga.saga_id, plan.step, plan.attempt, plan.leg)
+
+
+def digest(call: AnyMoneyCall) -> str:
+    """Fingerprint what would be sent, less the time limit, which differs between tries."""
+    content = call.model_dump(mode="json", exclude={"send_by"})
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+async def database_now(session: AsyncSession) -> datetime:
+    """The database's clock, by which all send rights are measured."""
+    now: datetime = (await session.exec(select(func.clock_timestamp()))).one()
+    return now.astimezone(UTC)
+
+
+def intend(session: AsyncSession, plan: EffectPlan) -> None:
+    """Journal an effect before it is sent, with the first send right where the plan carries one."""
+    right = plan.right
+    session.add(
+        JournalRow(
+            saga_id=plan.saga.saga_id,
+            step=plan.step,
+            attempt=plan.attempt,
+            leg=plan.leg,
+            provider=plan.provider,
+            operation_id=plan.saga.operation_id,
+            effect_key=plan.call.effect_key,
+            call=plan.call.model_dump(mode="json"),
+            call_digest=digest(plan.call),
+            right_run_id=right.run_id if right else None,
+            sendable_until=right.send_by if right else None,
+            first_sent_at=right.granted_at if right else None,
+        )
+    )
+
+
+async def read(session: AsyncSession, where: Position, *, lock: bool = False) -> JournalRow | None:
+    """Read one effect's row."""
+    return await session.get(JournalRow, where.key(), with_for_update=lock, populate_existing=lock)
+
+
+async def require(session: AsyncSession, where: Position) -> JournalRow:
+    """Read and lock one effect's row; an effect that was never journaled is a broken invariant."""
+    row = await read(session, where, lock=True)
+    if row is None:
+        raise InvariantBroken(f"{where.step} of {where.saga_id} was never journaled")
+    return row
+
+
+def known_answer(row: JournalRow) -> EffectAnswer | None:
+    """What the journal knows of an effect; None while nobody knows."""
+    if row.outcome is None:
+        return None
+    return EffectAnswer(outcome=_OUTCOME.validate_python(row.outcome), source=AnswerSource.JOURNAL)
+
+
+def call_of(row: JournalRow) -> AnyMoneyCall:
+    """The call as it was journaled."""
+    return _CALL.validate_python(row.call)
+
+
+def write_outcome(row: JournalRow, answer: EffectAnswer) -> bool:
+    """Write what became known. Returns False when the row already holds a different final outcome:
+    a person must look.
+
+    A first final outcome never changes; what is not final may be told again and may become final.
+    """
+    kind = answer.outcome.kind
+    _append_calls(row, answer.calls)
+    if row.final:
+        return _agrees(row, answer)
+    row.outcome = answer.outcome.model_dump(mode="json")
+    row.outcome_kind = kind
+    row.outcome_source = answer.source
+    row.final = kind in _FINAL_KINDS
+    row.recorded_at = func.clock_timestamp()  # type: ignore[assignment]  # SQL expression, set by the database's clock
+    return True
+
+
+def _agrees(row: JournalRow, answer: EffectAnswer) -> bool:
+    if row.outcome_kind != answer.outcome.kind:
+        return answer.outcome.kind not in _FINAL_KINDS
+    known = (row.outcome or {}).get("reference")
+    told = getattr(answer.outcome, "reference", None)
+    return known == told or known is None or told is None
+
+
+def _append_calls(row: JournalRow, calls: Sequence[CallRecord]) -> None:
+    if calls:
+        row.calls = [*row.calls, *(call.model_dump(mode="json") for call in calls)]
+
+
+async def take_right(
+    session: AsyncSession, row: JournalRow, run_id: str, right_try: int, seconds: float
+) -> datetime | None:
+    """Take the send right by compare-and-set against the right that `row` was read with. None:
+    somebody was faster.
+    """
+    send_by = (await database_now(session)) + timedelta(seconds=seconds)
+    taken = await session.exec(
+        update(JournalRow)
+        .where(*_same_right(row), col(JournalRow.outcome_kind).is_(None))
+        .values(
+            right_run_id=run_id,
+            right_try=right_try,
+            sendable_until=send_by,
+            first_sent_at=func.coalesce(col(JournalRow.first_sent_at), func.clock_timestamp()),
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return send_by if taken.rowcount == 1 else None
+
+
+async def lay_right_down(
+    session: AsyncSession,
+    where: Position,
+    run_id: str,
+    right_try: int,
+    calls: Sequence[CallRecord],
+) -> None:
+    """The holder has ended its try and will not send any more: the next sender need not wait for
+    the right to run out.
+    """
+    row = await read(session, where, lock=True)
+    if row is None:
+        return
+    _append_calls(row, calls)
+    if row.right_run_id == run_id and row.right_try == right_try and row.sendable_until:
+        row.sendable_until = min(row.sendable_until, await database_now(session))
+
+
+async def conclude_absent(
+    session: AsyncSession, row: JournalRow, calls: Sequence[CallRecord]
+) -> bool:
+    """Close an effect as never made, so that no copy can send it any more. False: somebody sent or
+    learned something meanwhile.
+    """
+    concluded = await session.exec(
+        update(JournalRow)
+        .where(*_same_right(row), col(JournalRow.outcome_kind).is_(None))
+        .values(
+            outcome={"kind": "absent"},
+            outcome_kind="absent",
+            outcome_source=AnswerSource.LOOKUP,
+            final=True,
+            recorded_at=func.clock_timestamp(),
+            calls=[*row.calls, *(call.model_dump(mode="json") for call in calls)],
+        )
+        .execution_options(synchronize_session=False)
+    )
+    return concluded.rowcount == 1
+
+
+def _same_right(row: JournalRow) -> tuple[Any, ...]:
+    return (
+        col(JournalRow.saga_id) == row.saga_id,
+        col(JournalRow.step) == row.step,
+        col(JournalRow.attempt) == row.attempt,
+        col(JournalRow.leg) == row.leg,
+        col(JournalRow.right_run_id).is_not_distinct_from(row.right_run_id),
+        col(JournalRow.right_try) == row.right_try,
+        col(JournalRow.sendable_until).is_not_distinct_from(row.sendable_until),
+    )

@@ -1,0 +1,48 @@
+"""Domain events and the audit trail, written in the transaction that makes them true."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.saga_tables import AuditRecord
+from recompense.persistence.tables import DomainEvent
+
+
+def emit(
+    session: AsyncSession,
+    event_type: str,
+    view: BaseModel | dict[str, Any],
+    *,
+    merchant_id: str | None,
+    payment_id: str | None = None,
+) -> None:
+    """Add an event that carries the object as it is now."""
+    data = view.model_dump(mode="json") if isinstance(view, BaseModel) else view
+    session.add(
+        DomainEvent(
+            id=new_id(IdPrefix.EVENT),
+            type=event_type,
+            merchant_id=merchant_id,
+            payment_id=payment_id,
+            data={"object": data},
+        )
+    )
+
+
+def audit(
+    session: AsyncSession,
+    *,
+    actor: str,
+    action: str,
+    target: str,
+    reason: str | None = None,
+    **details: Any,
+) -> None:
+    """Add who did what to which operation or setting, and why."""
+    session.add(
+        AuditRecord(actor=actor, action=action, target=target, reason=reason, details=details)
+    )

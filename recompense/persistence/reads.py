@@ -1,0 +1,200 @@
+"""What callers read: resources, pages of them, and where an operation stands. Nothing here writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import text
+from sqlmodel import col, select
+from sqlmodel.ext.asyncio.session import AsyncSession
+
+from recompense.contracts.sagas import Refusal, SagaKind, SagaRef
+from recompense.contracts.views import CaptureView, PaymentView, PayoutView, RefundView
+from recompense.domain.effects import AttemptState
+from recompense.domain.states import PaymentStatus, VoidStatus
+from recompense.persistence.saga_tables import Operation
+from recompense.persistence.tables import (
+    Capture,
+    DomainEvent,
+    Payment,
+    Payout,
+    Refund,
+    VoidRequest,
+)
+from recompense.persistence.views import capture_view, payment_view, payout_view, refund_view
+
+AnyView = PaymentView | CaptureView | RefundView | PayoutView
+Listed = TypeVar("Listed", Payment, Capture, Refund, Payout)
+
+_ENDED = frozenset({AttemptState.RECORDED, AttemptState.CLOSED})
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an operation stands by the rows alone.
+
+    `known` tells that its outcome is: `view` is then the resource, or `refusal` why there is none.
+    """
+
+    ended: bool
+    known: bool
+    refusal: Refusal | None = None
+    view: AnyView | None = None
+
+
+async def standing(session: AsyncSession, saga: SagaRef) -> Standing | None:
+    """Where an operation stands. None: its first step has not run."""
+    operation = await session.get(Operation, saga.saga_id)
+    if operation is None:
+        return None
+    ended = operation.attempt_state in _ENDED
+    if operation.attempt_state == AttemptState.RECORDED and operation.failure is not None:
+        return Standing(ended, known=True, refusal=Refusal.model_validate(operation.failure))
+    if saga.kind is SagaKind.VOID:
+        return await _standing_of_void(session, saga, ended)
+    view = await view_of(session, saga)
+    return Standing(ended, known=ended or is_known(view), view=view)
+
+
+def is_known(view: AnyView | None) -> bool:
+    """Whether a resource shows an outcome. An automatic payment has none while it is only
+    authorized.
+    """
+    if view is None or view.status in {"processing", "pending"}:
+        return False
+    return not (
+        isinstance(view, PaymentView)
+        and view.capture_method == "automatic"
+        and view.status is PaymentStatus.AUTHORIZED
+    )
+
+
+async def _standing_of_void(session: AsyncSession, saga: SagaRef, ended: bool) -> Standing:
+    number = int(saga.saga_id.rpartition("/")[2])
+    request = await session.get(VoidRequest, (saga.payment_id, number))
+    if request is not None and request.status == VoidStatus.FAILED:
+        message = (request.failure or {}).get("message", "The payment could not be voided.")
+        refusal = Refusal(code="payment_not_voidable", message=str(message))
+        return Standing(ended, known=ended, refusal=refusal)
+    done = request is not None and request.status == VoidStatus.SUCCEEDED
+    return Standing(ended, known=done, view=await view_of(session, saga))
+
+
+async def view_of(session: AsyncSession, saga: SagaRef) -> AnyView | None:
+    """The resource that an operation is about."""
+    match saga.kind:
+        case SagaKind.AUTHORIZE | SagaKind.VOID:
+            payment = await session.get(Payment, saga.payment_id)
+            return None if payment is None else payment_view(payment)
+        case SagaKind.CAPTURE:
+            capture = await session.get(Capture, saga.operation_id)
+            return None if capture is None else capture_view(capture)
+        case SagaKind.REFUND:
+            refund = await session.get(Refund, saga.operation_id)
+            return None if refund is None else refund_view(refund)
+        case SagaKind.PAYOUT:
+            payout = await session.get(Payout, saga.operation_id)
+            return None if payout is None else payout_view(payout)
+
+
+@dataclass(frozen=True)
+class Filters:
+    """What a list is narrowed to. `before_id` is where the page before ended."""
+
+    limit: int
+    before_id: str | None = None
+    merchant_id: str | None = None
+    payment_id: str | None = None
+    status: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+async def listed(session: AsyncSession, table: type[Listed], filters: Filters) -> list[Listed]:
+    """One page and one row more, newest first: ids are in the order of their making."""
+    query = select(table)
+    equal: dict[str, Any] = {
+        "merchant_id": filters.merchant_id,
+        "payment_id": filters.payment_id,
+        "status": filters.status,
+    }
+    for name, wanted in equal.items():
+        if wanted is not None:
+            query = query.where(getattr(table, name) == wanted)
+    if filters.before_id is not None:
+        query = query.where(col(table.id) < filters.before_id)
+    if filters.created_after is not None:
+        query = query.where(col(table.created_at) > filters.created_after)
+    if filters.created_before is not None:
+        query = query.where(col(table.created_at) < filters.created_before)
+    found = await session.exec(query.order_by(col(table.id).desc()).limit(filters.limit + 1))
+    return list(found.all())
+
+
+async def find(session: AsyncSession, table: type[Listed], row_id: str) -> Listed | None:
+    """A row by its id."""
+    return await session.get(table, row_id)
+
+
+_NEXT_VOID = text("""
+SELECT count(*) FILTER (WHERE attempt_state IN ('recorded', 'closed')) + 1 AS number
+FROM operations WHERE payment_id = :payment_id AND kind = 'void'
+""")
+
+
+async def next_void_number(session: AsyncSession, payment_id: str) -> int:
+    """The number of the void that is open, or of the next one: one more than those that have ended.
+
+    Refused ones count too: each has been told its answer, and a new request deserves one of its own.
+    """
+    connection = await session.connection()
+    found = await connection.execute(_NEXT_VOID, {"payment_id": payment_id})
+    return int(found.scalar_one())
+
+
+_EVENT_PLACE = text("""
+SELECT CAST(created AS text) AS created, seq FROM events
+WHERE id = :event_id AND (CAST(:merchant_id AS text) IS NULL OR merchant_id = :merchant_id)
+""")
+
+_EVENTS = text("""
+SELECT id, type, at, data FROM events
+WHERE created < pg_snapshot_xmin(pg_current_snapshot())
+  AND (created, seq) > (CAST(:created AS xid8), :seq)
+  AND (CAST(:merchant_id AS text) IS NULL OR merchant_id = :merchant_id)
+ORDER BY created, seq LIMIT :limit
+""")
+
+
+async def events_after(
+    session: AsyncSession, after: str | None, merchant_id: str | None, limit: int
+) -> list[DomainEvent] | None:
+    """A page of domain events and one more, in the order of their transactions. None: `after` is
+    no event that the caller may see.
+
+    Only events of transactions that no open one can precede: whoever goes on from the last one
+    misses none.
+    """
+    connection = await session.connection()
+    created, seq = "0", 0
+    if after is not None:
+        place = (
+            await connection.execute(_EVENT_PLACE, {"event_id": after, "merchant_id": merchant_id})
+        ).one_or_none()
+        if place is None:
+            return None
+        created, seq = place.created, place.seq
+    rows = await connection.execute(
+        _EVENTS, {"created": created, "seq": seq, "merchant_id": merchant_id, "limit": limit + 1}
+    )
+    return [DomainEvent(**row._mapping) for row in rows]
+
+
+async def applied_revision(session: AsyncSession) -> str | None:
+    """Which migration the database is at."""
+    connection = await session.connection()
+    found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+    revision: str | None = found.scalar_one_or_none()
+    return revision

@@ -1,0 +1,154 @@
+"""The vendor's settlement reports: one CSV file for each date, of every effect that no earlier one
+held.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Any
+
+from recompense.sandbox.rendering import moment
+from recompense.sandbox.store import Store
+
+COLUMNS = (
+    "line",
+    "operation",
+    "reference",
+    "effect_key",
+    "object_id",
+    "amount",
+    "fee",
+    "net",
+    "currency",
+    "effected_at",
+)
+_FEE_BASIS_POINTS = 100
+_SIGN_OF_NET = {"capture": 1, "refund": -1, "payout": -1, "cancel_payout": 1}
+
+Line = dict[str, Any]
+
+
+class Corruption(StrEnum):
+    """A break that is planted in a report on purpose."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    AMOUNT = "amount"
+    FEE = "fee"
+    DUPLICATE = "duplicate"
+
+
+class NothingToCorrupt(Exception):
+    """The report has no line that this break could be planted in."""
+
+
+class Settlement:
+    """Writes and keeps the reports. Writing a date again replaces its report."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def write(self, date: str, corruption: Corruption | None) -> int:
+        """Write the report of a date and return its number of lines.
+
+        An effect that a `missing` break drops stays unreported, so that the next report holds it:
+        late, as in life.
+        """
+        with self._store.transaction():
+            query = "SELECT * FROM effects WHERE settled_on IS NULL OR settled_on = ? ORDER BY seq"
+            lines = [_line(row) for row in self._store.rows(query, date)]
+            if corruption is not None:
+                lines = _CORRUPT[corruption](lines)
+            self._store.execute("UPDATE effects SET settled_on = NULL WHERE settled_on = ?", date)
+            for line in lines:
+                self._store.execute(
+                    "UPDATE effects SET settled_on = ? WHERE object_id = ?", date, line["object_id"]
+                )
+            self._store.execute(
+                "INSERT OR REPLACE INTO settlements (date, report) VALUES (?, ?)",
+                date,
+                _as_csv(lines),
+            )
+        return len(lines)
+
+    def report(self, date: str) -> str | None:
+        """The report of a date, or None when none was written."""
+        row = self._store.row("SELECT report FROM settlements WHERE date = ?", date)
+        return None if row is None else str(row["report"])
+
+
+def _line(effect: Any) -> Line:  # noqa: ANN401 - a sqlite3 row
+    fee = effect["amount"] * _FEE_BASIS_POINTS // 10_000 if effect["operation"] == "capture" else 0
+    return {
+        "operation": effect["operation"],
+        "reference": effect["reference"],
+        "effect_key": effect["effect_key"],
+        "object_id": effect["object_id"],
+        "amount": effect["amount"],
+        "fee": fee,
+        "net": _SIGN_OF_NET.get(effect["operation"], 0) * effect["amount"] - fee,
+        "currency": effect["currency"],
+        "effected_at": moment(effect["at"]),
+    }
+
+
+def _as_csv(lines: list[Line]) -> str:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for number, line in enumerate(lines, start=1):
+        writer.writerow({"line": number, **line})
+    return text.getvalue()
+
+
+def _victim(lines: list[Line]) -> int:
+    """The line to spoil: a capture where there is one, because it carries amount, fee and net."""
+    captures = [position for position, line in enumerate(lines) if line["operation"] == "capture"]
+    if not lines:
+        raise NothingToCorrupt
+    return captures[0] if captures else 0
+
+
+def _missing(lines: list[Line]) -> list[Line]:
+    victim = _victim(lines)
+    return [*lines[:victim], *lines[victim + 1 :]]
+
+
+def _extra(lines: list[Line]) -> list[Line]:
+    stranger = {
+        "operation": "capture",
+        "reference": "cap_00000000000000000000000000",
+        "effect_key": "cap_00000000000000000000000000:capture:1",
+        "object_id": "ct_stranger",
+        "amount": 1_234,
+        "fee": 12,
+        "net": 1_222,
+        "currency": lines[0]["currency"] if lines else "EUR",
+        "effected_at": lines[0]["effected_at"] if lines else "2000-01-01T00:00:00.000Z",
+    }
+    return [*lines, stranger]
+
+
+def _changed(lines: list[Line], column: str) -> list[Line]:
+    victim = _victim(lines)
+    line = lines[victim]
+    difference = 1 if column == "amount" else -1
+    spoilt = {**line, column: line[column] + 1, "net": line["net"] + difference}
+    return [*lines[:victim], spoilt, *lines[victim + 1 :]]
+
+
+def _duplicate(lines: list[Line]) -> list[Line]:
+    victim = _victim(lines)
+    return [*lines[: victim + 1], lines[victim], *lines[victim + 1 :]]
+
+
+_CORRUPT: dict[Corruption, Callable[[list[Line]], list[Line]]] = {
+    Corruption.MISSING: _missing,
+    Corruption.EXTRA: _extra,
+    Corruption.AMOUNT: lambda lines: _changed(lines, "amount"),
+    Corruption.FEE: lambda lines: _changed(lines, "fee"),
+    Corruption.DUPLICATE: _duplicate,
+}

@@ -1,0 +1,130 @@
+"""The whole platform for a test, without its API: real Temporal, real PostgreSQL, real sandbox,
+workers in this process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import text
+from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.calls import note_call
+from activities.providers import ProviderSet
+from activities.toolbox import Toolbox
+from adapters import registry
+from adapters.transport import ObservedTransport
+from recompense.contracts import search_attributes, words
+from recompense.contracts.sagas import DECISION_UPDATE_ID, SAGA_TASK_QUEUE, AuthorizeInput
+from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.database import Database
+from recompense.persistence.tables import Merchant
+from recompense.workers import make_workers
+from tests.support.sandbox import Sandbox
+
+MERCHANT = "mer_demo"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """A running platform and its parts."""
+
+    client: Client
+    database: Database
+    sandbox: Sandbox
+    tools: Toolbox
+
+    async def decide(self, workflow: Any, saga: words.AnySagaInput) -> Any:
+        """Start a saga as the API does, and wait for its decision."""
+        ref = saga.ref()
+        start = WithStartWorkflowOperation(
+            workflow.run,
+            saga,
+            id=ref.saga_id,
+            task_queue=SAGA_TASK_QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            task_timeout=timedelta(seconds=3),
+            search_attributes=search_attributes.at_start(ref, "sandbox"),
+            static_summary=words.summary(saga),
+            static_details=words.details(saga),
+        )
+        return await self.client.execute_update_with_start_workflow(
+            workflow.decision, start_workflow_operation=start, id=DECISION_UPDATE_ID
+        )
+
+    def handle(self, saga: words.AnySagaInput) -> WorkflowHandle[Any, Any]:
+        """The saga's workflow."""
+        return self.client.get_workflow_handle(saga.ref().saga_id)
+
+    async def rows(self, statement: str, **values: Any) -> list[Any]:
+        """Read from the database."""
+        async with self.database.engine.connect() as connection:
+            found = await connection.execute(text(statement), values)
+            return list(found.mappings())
+
+
+def authorize_input(**changes: Any) -> AuthorizeInput:
+    """An authorization of 100.00 EUR that works."""
+    values: dict[str, Any] = {
+        "payment_id": new_id(IdPrefix.PAYMENT),
+        "merchant_id": MERCHANT,
+        "amount": 10_000,
+        "currency": "EUR",
+        "token": "tok_ok",
+        "requested_by": "backend",
+        **changes,
+    }
+    return AuthorizeInput.model_validate(values)
+
+
+@asynccontextmanager
+async def running_platform(
+    temporal_address: str,
+    database_url: str,
+    sandbox: Sandbox,
+    *,
+    policy_overrides: dict[str, Any] | None = None,
+    max_cached_workflows: int = 1000,
+) -> AsyncIterator[Platform]:
+    """Run the platform's workers against real parts, with one merchant whose money is available on
+    capture.
+    """
+    database = Database(database_url)
+    transport = ObservedTransport(note_call)
+    provider = registry.build(
+        "sandbox",
+        {"base_url": sandbox.base_url, "webhook_secrets": [sandbox.webhook_secret]},
+        transport=transport,
+        overrides=policy_overrides,
+    )
+    tools = Toolbox(database, ProviderSet({"sandbox": provider}), default_provider="sandbox")
+    client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+    async with database.transaction() as session:
+        session.add(
+            Merchant(
+                id=MERCHANT,
+                name="Demo",
+                country="DE",
+                availability_rule="on_capture",
+                created_by="test",
+            )
+        )
+    async with AsyncExitStack() as stack:
+        for worker in make_workers(
+            client,
+            tools,
+            sandboxed=True,
+            graceful_shutdown_seconds=2,
+            max_cached_workflows=max_cached_workflows,
+        ):
+            await stack.enter_async_context(worker)
+        yield Platform(client, database, sandbox, tools)
+    await transport.aclose()
+    await database.close()

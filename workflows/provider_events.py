@@ -1,0 +1,122 @@
+"""Apply what a provider told us: pull, apply, and wake the saga that waits."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, FailureError
+
+from recompense.contracts import activities
+from recompense.contracts.sagas import ProviderEventInput
+from recompense.contracts.steps import (
+    ApplyEvent,
+    EffectAnswer,
+    EffectPlan,
+    EventApplied,
+    PageRequest,
+    ProviderWord,
+    SettleOrphan,
+)
+from workflows.policies import IN_HOUSE, provider_call
+from workflows.starts import event_workflow_id
+
+RELAY_PAGE = 100
+
+
+@workflow.defn(name="ApplyProviderEvent")
+class ApplyProviderEvent:
+    """One stored webhook.
+
+    It is a hint: what counts is what the provider answers when it is asked now.
+    """
+
+    @workflow.run
+    async def run(self, event: ProviderEventInput) -> str:
+        """Apply the event.
+
+        Returns what it did; an event that cannot be applied yet is relayed again later.
+        """
+        target = await workflow.execute_local_activity(
+            activities.load_provider_event, event, **IN_HOUSE
+        )
+        if target.effect is None:
+            return "nothing of ours, or applied before"
+        answer = await self._pull(target.effect)
+        if answer is None:
+            return "the provider could not say yet; the relay brings it back"
+        applied: EventApplied = await workflow.execute_local_activity(
+            activities.apply_provider_event,
+            ApplyEvent(
+                provider=event.provider,
+                event_id=event.event_id,
+                effect=target.effect,
+                answer=answer,
+            ),
+            **IN_HOUSE,
+        )
+        if applied.signal is not None and applied.word is not None:
+            await self._tell(applied.signal, applied.word)
+        if applied.orphan_undo is not None:
+            await self._undo(applied.orphan_undo)
+        return applied.detail
+
+    async def _pull(self, effect: EffectPlan) -> EffectAnswer | None:
+        try:
+            return await workflow.execute_activity(
+                activities.provider_lookup,
+                effect,
+                summary=f"pull the present state of {effect.step}",
+                **provider_call(effect.provider, effect.lookup),
+            )
+        except ActivityError:
+            return None
+
+    async def _tell(self, saga_id: str, word: ProviderWord) -> None:
+        saga = workflow.get_external_workflow_handle(saga_id)
+        try:
+            await saga.signal("provider_word", word)
+        except FailureError:
+            # The saga has ended meanwhile: the journal has the word, and whoever replays it reads
+            # it there.
+            workflow.logger.info("the saga does not run any more", extra={"saga": saga_id})
+
+    async def _undo(self, undo: EffectPlan) -> None:
+        try:
+            answer: EffectAnswer | None = await workflow.execute_activity(
+                activities.MONEY_CALLS[undo.call.operation],
+                undo,
+                summary="take back an effect that nobody waits for",
+                **provider_call(undo.provider, undo.policy),
+            )
+        except ActivityError:
+            answer = None
+        await workflow.execute_local_activity(
+            activities.settle_orphan, SettleOrphan(effect=undo, answer=answer), **IN_HOUSE
+        )
+
+
+@workflow.defn(name="RelayProviderEvents")
+class RelayProviderEvents:
+    """Scheduled: start what was stored and not applied, so that nothing is lost between the two."""
+
+    @workflow.run
+    async def run(self) -> int:
+        """Relay one page, oldest first. Returns how many it started."""
+        events = await workflow.execute_local_activity(
+            activities.unapplied_events, PageRequest(page_size=RELAY_PAGE), **IN_HOUSE
+        )
+        for event in events:
+            try:
+                await workflow.start_child_workflow(
+                    ApplyProviderEvent.run,
+                    event,
+                    id=event_workflow_id(event),
+                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                    task_timeout=timedelta(seconds=3),
+                    static_summary=f"Apply an event of {event.provider}",
+                )
+            except FailureError:
+                # It runs already: that one does the work.
+                continue
+        return len(events)

@@ -1,0 +1,23 @@
+"""All workflows, for the worker."""
+
+from __future__ import annotations
+
+from workflows.authorize import AuthorizePayment
+from workflows.capture import CapturePayment
+from workflows.payout import Payout
+from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
+from workflows.refund import RefundPayment
+from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
+from workflows.void import VoidAuthorization
+
+WORKFLOWS: list[type] = [
+    AuthorizePayment,
+    CapturePayment,
+    VoidAuthorization,
+    RefundPayment,
+    Payout,
+    ApplyProviderEvent,
+    RelayProviderEvents,
+    SweepAuthorizations,
+    ReleaseAvailability,
+]

@@ -1,0 +1,54 @@
+"""Void what is left of an authorization, because it was asked or because its time has run out."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from recompense.contracts import activities
+from recompense.contracts.provider import Declined
+from recompense.contracts.sagas import Decision, Refusal, VoidInput
+from recompense.contracts.steps import SagaResult
+from recompense.contracts.views import PaymentView
+from workflows.saga import Saga
+
+
+@workflow.defn(name="VoidAuthorization")
+class VoidAuthorization(Saga[PaymentView]):
+    """mark (unmark), void, void the hold. The void is the pivot."""
+
+    @workflow.init
+    def __init__(self, void: VoidInput) -> None:
+        super().__init__(void.ref(), activities.release_void)
+        self._void = void
+
+    @workflow.run
+    async def run(self, void: VoidInput) -> SagaResult:
+        """Carry the void to its end."""
+        return await self.carry(self._forward)
+
+    @workflow.update(name="decision", description="Wait for the outcome of the void")
+    async def decision(self) -> Decision[PaymentView]:
+        """The payment once its void has an outcome, or the refusal."""
+        return await self.decided()
+
+    async def _forward(self) -> SagaResult:
+        admitted = await self.admit(activities.admit_void, self._void)
+        if admitted.refusal is not None:
+            return self.refuse(admitted.refusal)
+        plan = self.planned(admitted.effect)
+        answer, recorded = await self.one_effect(plan, activities.record_void, "voided")
+        payment = recorded.resource
+        if isinstance(answer.outcome, Declined) and not _is_over(payment):
+            return self.refuse(
+                Refusal(
+                    code="payment_not_voidable",
+                    message=f"The provider refused: {answer.outcome.message}",
+                )
+            )
+        self.decide(payment)
+        return self.result("voided", payment)
+
+
+def _is_over(payment: PaymentView | None) -> bool:
+    """Whether nothing is left to capture: an authorization that had lapsed counts as voided."""
+    return payment is not None and payment.status in {"voided", "expired", "captured"}
