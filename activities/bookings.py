@@ -141,9 +141,8 @@ async def book_capture(
     """
     merchant = await merchant_of(session, payment.merchant_id)
     now = datetime.now(UTC)
-    availability = Availability(
-        rule=merchant.availability_rule,  # type: ignore[arg-type]  # a CHECK keeps the column to these three
-        days=merchant.availability_days,
+    availability = Availability.model_validate(
+        {"rule": merchant.availability_rule, "days": merchant.availability_days}
     )
     capture.fee = FeeSchedule.model_validate(merchant.fees).fee(capture.amount, capture.currency)
     capture.available_at = availability.due_at(now)

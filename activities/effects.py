@@ -11,11 +11,12 @@ up at the provider, and takes the right by compare-and-set before it sends.
 from __future__ import annotations
 
 import random
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.calls import call_port, recorded_calls
 from activities.toolbox import Toolbox, current_run
@@ -25,6 +26,7 @@ from recompense.contracts.provider import (
     CallPolicy,
     CallRecord,
     Found,
+    ProviderOperation,
     ProviderPort,
     Unknown,
 )
@@ -141,7 +143,8 @@ class ProviderActivities:
     ) -> EffectAnswer:
         call: AnyMoneyCall = plan.call.model_copy(update={"send_by": send_by})
         try:
-            outcome = await call_port(self._port(plan), call)
+            async with self._guard(plan, call.operation):
+                outcome = await call_port(self._port(plan), call)
         except (ProviderUnavailable, OutcomeUnknown) as failure:
             await self._lay_down(plan, right_try, calls)
             raise _failed(failure, plan.policy) from None
@@ -199,14 +202,15 @@ class ProviderActivities:
 
     async def _look_up(self, plan: EffectPlan, policy: CallPolicy) -> EffectAnswer:
         try:
-            found: Found = await self._port(plan).lookup(
-                operation=plan.call.operation,
-                operation_id=plan.call.operation_id,
-                effect_key=plan.call.effect_key,
-                step=plan.step,
-                amount=plan.call.amount,
-                currency=plan.call.currency,
-            )
+            async with self._guard(plan, ProviderOperation.LOOKUP):
+                found: Found = await self._port(plan).lookup(
+                    operation=plan.call.operation,
+                    operation_id=plan.call.operation_id,
+                    effect_key=plan.call.effect_key,
+                    step=plan.step,
+                    amount=plan.call.amount,
+                    currency=plan.call.currency,
+                )
         except (ProviderUnavailable, OutcomeUnknown) as failure:
             # A look-up that got no answer says nothing about the effect.
             unknown = (
@@ -227,6 +231,12 @@ class ProviderActivities:
             await journal.lay_right_down(
                 session, journal.position(plan), current_run().run_id, right_try, calls
             )
+
+    def _guard(
+        self, plan: EffectPlan, operation: ProviderOperation
+    ) -> AbstractAsyncContextManager[None]:
+        policy = self._tools.providers.policies(plan.provider).breaker
+        return self._tools.breakers.guard(plan.provider, operation, policy)
 
     def _port(self, plan: EffectPlan) -> ProviderPort:
         return self._tools.providers.port(plan.provider)
@@ -255,4 +265,10 @@ def _try_again(
     failure: ProviderUnavailable | OutcomeUnknown, after_seconds: float | None
 ) -> ApplicationError:
     delay = None if after_seconds is None else timedelta(seconds=after_seconds)
-    return ApplicationError(str(failure), type=type(failure).__name__, next_retry_delay=delay)
+    return ApplicationError(
+        str(failure),
+        type=type(failure).__name__,
+        next_retry_delay=delay,
+        # A try that got no answer is expected here and is told by the journal, not by a traceback.
+        category=ApplicationErrorCategory.BENIGN,
+    )

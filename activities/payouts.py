@@ -154,7 +154,7 @@ class PayoutActivities:
             payout = await locked_payout(session, record.saga)
             if recording.books and record.step == STEP:
                 await self._book(session, payout, record)
-                if recording.row.final:
+                if isinstance(record.answer.outcome, Approved | Declined):
                     await finish(session, recording.operation)
             await session.flush()
             return Recorded(

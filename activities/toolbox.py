@@ -8,6 +8,7 @@ from typing import Protocol
 
 from temporalio import activity
 
+from activities.breakers import Breakers
 from recompense.contracts.provider import Capabilities, ProviderPolicies, ProviderPort
 from recompense.persistence.database import Database
 from recompense.persistence.operations import Run
@@ -29,6 +30,7 @@ class Toolbox:
 
     database: Database
     providers: Providers
+    breakers: Breakers
     default_provider: str
     payout_bank: str = "main"
 

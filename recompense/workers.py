@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import timedelta
 
 from temporalio.client import Client
@@ -44,15 +45,33 @@ def make_workers(
     *,
     sandboxed: bool,
     graceful_shutdown_seconds: float,
+    queues: Collection[str] = (),
     max_cached_workflows: int = 1000,
 ) -> list[Worker]:
-    """Make the workers; they run when they are entered, and drain when they are left.
+    """Make the workers for `queues` (none: all); they run when entered, and drain when left.
 
     The sticky timeout is short, so that a worker that dies costs seconds. What a provider may take
     at once, and each second, is its policy's word.
     """
     drain = timedelta(seconds=graceful_shutdown_seconds)
-    sagas = Worker(
+    served = set(queues) or {
+        SAGA_TASK_QUEUE,
+        *(provider_task_queue(name) for name in tools.providers.names),
+    }
+    workers = [
+        _provider_worker(client, tools, name, drain)
+        for name in tools.providers.names
+        if provider_task_queue(name) in served
+    ]
+    if SAGA_TASK_QUEUE in served:
+        workers.append(_saga_worker(client, tools, sandboxed, drain, max_cached_workflows))
+    return workers
+
+
+def _saga_worker(
+    client: Client, tools: Toolbox, sandboxed: bool, drain: timedelta, max_cached_workflows: int
+) -> Worker:
+    return Worker(
         client,
         task_queue=SAGA_TASK_QUEUE,
         workflows=WORKFLOWS,
@@ -63,10 +82,6 @@ def make_workers(
         max_cached_workflows=max_cached_workflows,
         graceful_shutdown_timeout=drain,
     )
-    return [
-        sagas,
-        *(_provider_worker(client, tools, name, drain) for name in tools.providers.names),
-    ]
 
 
 def _provider_worker(client: Client, tools: Toolbox, provider: str, drain: timedelta) -> Worker:

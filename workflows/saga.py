@@ -64,6 +64,7 @@ class Saga(Effects, Generic[Resource]):
         self._decision: Decision[Resource] | None = None
         self._refused_to_decide: str | None = None
         self._undone: list[str] = []
+        self._stood = False
 
     # What callers and people may ask
 
@@ -242,7 +243,10 @@ class Saga(Effects, Generic[Resource]):
         )
         if begun.verdict is Verdict.SUPERSEDED:
             return self.result("superseded by another run")
-        if begun.verdict is Verdict.START_OVER or begun.nothing_to_do:
+        if begun.verdict is Verdict.START_OVER:
+            return None
+        if begun.nothing_to_do:
+            self._stands(cause)
             return None
         self._show_compensating(begun.cause)
         released = await self._undo_all(begun)
@@ -252,6 +256,17 @@ class Saga(Effects, Generic[Resource]):
         )
         self.decide(released)
         return await self._end_taken_back(begun.cause, released)
+
+    def _stands(self, cause: UndoCause) -> None:
+        """The attempt was recorded after all: the run reads its outcome again.
+
+        Once: twice would be a contradiction.
+        """
+        if self._stood:
+            raise ApplicationError(
+                f"A recorded attempt was to be taken back: {cause.message}", type="InvariantBroken"
+            )
+        self._stood = True
 
     async def _undo_all(self, begun: CompensationPlan) -> Resource | None:
         self._undone = []

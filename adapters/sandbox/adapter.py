@@ -59,10 +59,7 @@ class SandboxAdapter:
         return await self._move_money(call)
 
     async def create_payout(self, call: CreatePayoutCall) -> Outcome:
-        """Send a payout.
-
-        `Approved`: it is on its way; whether it arrives, a look-up's `payout_state` tells.
-        """
+        """Send a payout: `Pending` until it arrives; a look-up's `payout_state` tells more."""
         return await self._move_money(call)
 
     async def cancel_payout(self, call: CancelPayoutCall) -> Outcome:

@@ -25,9 +25,6 @@ from recompense.contracts.provider import (
 )
 from recompense.domain.failures import OutcomeUnknown, ProviderAnswerMismatch, ProviderUnavailable
 
-_NOTHING_DONE = frozenset({503})
-"""The sandbox documents that a 503 of its own made no effect."""
-
 _OBJECT_OF_OPERATION = {
     ProviderOperation.AUTHORIZE: "authorization",
     ProviderOperation.CAPTURE: "capture",
@@ -63,15 +60,12 @@ _PAYOUT_STATES = {
 }
 
 _DECLINES = {
-    "card_declined": "card_declined",
+    **{f"{name}_declined": f"{name}_declined" for name in ("card", "capture", "void", "refund")},
+    "payout_declined": "payout_declined",
     "insufficient_funds": "insufficient_funds",
     "expired_card": "expired_card",
     "authentication_failed": "authentication_failed",
     "account_closed": "account_closed",
-    "capture_declined": "capture_declined",
-    "void_declined": "void_declined",
-    "refund_declined": "refund_declined",
-    "payout_declined": "payout_declined",
     "cancellation_declined": "payout_not_cancelable",
 }
 _GENERIC_DECLINE = "provider_declined"
@@ -98,6 +92,14 @@ _MESSAGES = {
     "expired_card": "The card has expired.",
     "authentication_failed": "The payer did not authenticate.",
     "account_closed": "The bank account is closed.",
+}
+
+
+_ABANDONED = Declined(code="abandoned", message="It was given up before it was made.")
+_TAKEN_BACK = {
+    ("authorization", "abandoned"): _ABANDONED,
+    ("payout", "abandoned"): _ABANDONED,
+    ("payout", "canceled"): Declined(code="payout_canceled", message="It was canceled."),
 }
 
 
@@ -147,11 +149,7 @@ def outcome_of(answer: ProviderAnswer, asked: Asked) -> Outcome:
     Raises: `ProviderUnavailable`, `ProviderAccessDenied`, `ProviderAnswerMismatch`,
     `OutcomeUnknown`, `AlreadyDone`.
     """
-    refuse_unusable(
-        answer,
-        retry_after_cap_seconds=asked.retry_after_cap_seconds,
-        nothing_done=_NOTHING_DONE,
-    )
+    _refuse_unusable(answer, asked.retry_after_cap_seconds)
     if answer.status >= 400 and answer.status != 402:
         return _refusal(answer)
     outcome = _outcome(parsed(answer.body, VendorObject), asked)
@@ -162,11 +160,7 @@ def outcome_of(answer: ProviderAnswer, asked: Asked) -> Outcome:
 
 def found_in(answer: ProviderAnswer, asked: Asked) -> Found:
     """Read the answer to a look-up. Raises as `outcome_of` does, but for `AlreadyDone`."""
-    refuse_unusable(
-        answer,
-        retry_after_cap_seconds=asked.retry_after_cap_seconds,
-        nothing_done=_NOTHING_DONE,
-    )
+    _refuse_unusable(answer, asked.retry_after_cap_seconds)
     if answer.status != 200:
         raise OutcomeUnknown(f"the look-up was answered with {answer.status}")
     made = parsed(answer.body, Listing).data
@@ -190,9 +184,7 @@ def check_report(answer: ProviderAnswer, retry_after_cap_seconds: float) -> None
 
     A report that is not written yet is `ProviderUnavailable`.
     """
-    refuse_unusable(
-        answer, retry_after_cap_seconds=retry_after_cap_seconds, nothing_done=_NOTHING_DONE
-    )
+    _refuse_unusable(answer, retry_after_cap_seconds)
     if answer.status == 404:
         raise ProviderUnavailable("the provider has no settlement report of this date yet")
     content_type = answer.headers.get("content-type", "")
@@ -206,13 +198,12 @@ def _outcome(made: VendorObject, asked: Asked) -> Outcome:
         return Approved(reference=made.id, expires_at=made.expires_at)
     if made.status == "declined":
         return _decline(None if made.decline is None else made.decline.code)
-    if made.object == "payout" and made.status == "canceled":
-        return Declined(code="payout_canceled", message="The payout was canceled at the provider.")
-    if made.status == "abandoned":
-        return Declined(code="abandoned", message="It was given up before it was made.")
+    taken_back = _TAKEN_BACK.get((made.object, made.status))
+    if taken_back is not None:
+        return taken_back
     if made.status == "requires_action" and made.redirect_url is not None:
         return RequiresAction(reference=made.id, redirect_url=made.redirect_url)
-    # `pending`, a payout on its way, and whatever the vendor says that we do not know: not final, ask again.
+    # `pending`, a payout on its way, and whatever the vendor says that we do not know: not final.
     return Pending(reference=made.id)
 
 
@@ -250,3 +241,8 @@ def _refusal(answer: ProviderAnswer) -> Declined:
         )
     message = "The provider refused the request; nothing was done."
     return Declined(code=_REFUSALS[vendor_code], message=message, provider_code=vendor_code)
+
+
+def _refuse_unusable(answer: ProviderAnswer, cap_seconds: float) -> None:
+    # The sandbox documents that a 503 of its own made no effect.
+    refuse_unusable(answer, retry_after_cap_seconds=cap_seconds, nothing_done=frozenset({503}))

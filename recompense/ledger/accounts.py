@@ -37,9 +37,7 @@ class AccountKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """An account of the chart. A floored one never goes below its floor, by the database's own
-    check.
-    """
+    """An account of the chart. The database keeps a floored one at its floor or above."""
 
     name: str
     kind: AccountKind

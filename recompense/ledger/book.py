@@ -14,8 +14,7 @@ from recompense.ledger.postings import OpenHold, Phase, Posting, Transfer, Trans
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """What an account has on its two sides, in minor units; pending is what open holds still hold.
-    """
+    """An account's two sides, in minor units; pending is what open holds still hold."""
 
     debits_posted: int = 0
     credits_posted: int = 0
@@ -29,9 +28,7 @@ class Totals:
 
     @property
     def spendable(self) -> int:
-        """The posted balance of a liability less what is held against it: what a floor is compared
-        with.
-        """
+        """A liability's posted balance less what is held against it: what a floor limits."""
         return self.balance(Side.CREDIT) - self.debits_pending
 
     def plus(self, side: Side, posted: int, pending: int) -> "Totals":
@@ -72,9 +69,8 @@ class Book:
         """Book the posting, or return the one that its key has booked before.
 
         Raises:
-            InsufficientAvailableBalance: a floored account would fall below its floor; nothing is
-            booked. InvariantBroken: the key has another content, or a hold is not there for what
-            would use it.
+            InsufficientAvailableBalance: a floored account would fall below its floor.
+            InvariantBroken: the key has another content, or a hold is not there for what uses it.
         """
         first = self._postings.setdefault(posting.key, posting)
         if first != posting:

@@ -1,6 +1,4 @@
-"""Transfers and postings: the values that the ledger is written in. What can be built here is
-balanced.
-"""
+"""Transfers and postings: the values the ledger is written in. What can be built is balanced."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -65,9 +63,7 @@ class Transfer:
             raise ValueError(f"a {self.phase} transfer names the hold that it gives back")
 
     def undone(self, ref: TransferRef) -> list["Transfer"]:
-        """The transfers that bring back every balance that this one, recorded as `ref`, has
-        changed.
-        """
+        """The transfers that bring back what this one, recorded as `ref`, has changed."""
         if self.phase is Phase.PENDING:
             return [self._with(Phase.VOIDED, resolves=ref)]
         hold_again = [self._with(Phase.PENDING)] if self.resolves else []
@@ -110,8 +106,7 @@ class Posting:
         return TransferRef(self.key, line)
 
     def reversed(self, key: str) -> "Posting":
-        """The posting that brings back every balance that this one has changed, pending ones
-        included.
+        """The posting that brings back every balance that this one has changed.
 
         A hold that this posting took is given back, and what it took from a hold is held again, by
         a new hold.
@@ -126,8 +121,7 @@ class Posting:
 
 @dataclass(frozen=True, slots=True)
 class OpenHold:
-    """A pending transfer of which `remaining` minor units are neither posted, voided nor expired.
-    """
+    """A pending transfer; `remaining` of its minor units are neither posted nor given back."""
 
     ref: TransferRef
     debit: str
@@ -137,9 +131,7 @@ class OpenHold:
 
 
 def posting_key(operation_id: str, step: str, attempt: int) -> str:
-    """The key under which a step of an operation posts: the same for every retry, another for each
-    attempt.
-    """
+    """The key under which a step posts: the same for every retry, another for each attempt."""
     return f"{operation_id}:{step}:{attempt}"
 
 

@@ -1,6 +1,4 @@
-"""What the ledger answers, in the shapes that the API shows. Amounts are minor units, times are
-UTC.
-"""
+"""What the ledger answers, as the API shows it. Amounts are minor units, times are UTC."""
 
 from datetime import datetime
 from typing import Literal
@@ -18,9 +16,7 @@ class LedgerResult(BaseModel):
 
 
 class PostingResult(LedgerResult):
-    """Where a posting is in the books. `first` is false when its key had been posted before and
-    nothing was written.
-    """
+    """Where a posting is in the books. When `first` is false, its key had been posted before."""
 
     id: int
     at: datetime
@@ -41,8 +37,9 @@ class AccountBalance(LedgerResult):
 
 
 class MerchantBalance(LedgerResult):
-    """What a merchant has in one currency. Open holds of payouts and refunds are taken off
-    `pending` and `available`.
+    """What a merchant has in one currency.
+
+    Open holds of payouts and refunds are taken off `pending` and `available`.
     """
 
     currency: str
@@ -92,9 +89,7 @@ class CurrencyTotals(LedgerResult):
 
 
 class TrialBalance(LedgerResult):
-    """The whole ledger at a time. `final` tells that no transaction that is still open can add to
-    it.
-    """
+    """The whole ledger at a time. `final` tells that no open transaction can add to it any more."""
 
     data: list[CurrencyTotals]
     at: datetime

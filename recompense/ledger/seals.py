@@ -49,9 +49,7 @@ class SealedPosting:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Which postings a seal covers: all of the transactions from `starts` up to, and without,
-    `through`.
-    """
+    """Which postings a seal covers: those of the transactions from `starts` to before `through`."""
 
     number: int
     starts: int

@@ -1,9 +1,10 @@
 """What each event of a payment's life does to the books: one pure function for each.
 
 Every function takes the posting's key and answers with a balanced posting. Amounts are minor units.
-Holds are passed in as they stand in the ledger, so that a template never guesses what is still
-open. All raise `ValueError` for amounts that cannot be posted: the caller has checked them against
-the payment's row before.
+Holds are passed in as they stand in the ledger, so that a template never guesses what is open.
+
+All raise `ValueError` for amounts that cannot be posted; the caller has checked them before,
+against the payment's row.
 """
 
 from collections.abc import Sequence
@@ -63,8 +64,7 @@ def captured(
 
 
 def voided(key: str, *, payment_id: str, holds: Sequence[OpenHold]) -> Posting:
-    """Give back the rest of the authorization's holds. Also what releases a hold in a compensation.
-    """
+    """Give back the rest of the authorization's holds: a void, or the release of a compensation."""
     return _given_back(key, payment_id, holds, Phase.VOIDED)
 
 
@@ -124,9 +124,7 @@ def refund_done(
     currency: str,
     fee_returned: int = 0,
 ) -> Posting:
-    """Post a refund's reservation. Fees are kept, unless the merchant's schedule gives
-    `fee_returned` back.
-    """
+    """Post a refund's reservation. Our fee is kept, but for `fee_returned`."""
     transfers = resolve(holds, total_remaining(holds), Phase.POSTED)
     transfers += _transfer_of(
         PLATFORM_FEES, merchant_available(merchant_id), fee_returned, currency
@@ -140,9 +138,7 @@ def refund_refused(key: str, *, payment_id: str, holds: Sequence[OpenHold]) -> P
 
 
 def capture_taken_back(key: str, *, capture: Posting) -> Posting:
-    """Reverse a capture's posting, its fee and its availability included; what it took from the
-    hold is held again.
-    """
+    """Reverse a capture with its fee and availability; its part of the hold is held again."""
     return capture.reversed(key)
 
 
@@ -179,8 +175,7 @@ def payout_returned(
 def settled(
     key: str, *, provider: str, bank: str, amount: int, provider_fee: int, currency: str
 ) -> Posting:
-    """Book a settlement: `amount` has reached the bank, and the provider has kept `provider_fee`.
-    """
+    """Book a settlement: `amount` has reached the bank, the provider has kept `provider_fee`."""
     clearing = provider_clearing(provider)
     transfers = [
         *_transfer_of(bank_cash(bank), clearing, amount, currency),

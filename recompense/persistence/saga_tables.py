@@ -13,6 +13,7 @@ from recompense.persistence.columns import jsonb, moment, optional_jsonb, option
 __all__ = [
     "Attempt",
     "AuditRecord",
+    "BreakerRow",
     "JournalRow",
     "Operation",
     "OperationRun",
@@ -168,3 +169,16 @@ class AuditRecord(SQLModel, table=True):
     target: str
     reason: str | None = None
     details: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
+
+
+class BreakerRow(SQLModel, table=True):
+    """The shared state of one circuit breaker: a provider and a class of its operations."""
+
+    __tablename__ = "breakers"
+
+    provider: str = Field(primary_key=True)
+    operation_class: str = Field(primary_key=True)
+    phase: str
+    failures: int = 0
+    probes: int = 0
+    probe_at: datetime | None = Field(sa_column=optional_moment(), default=None)

@@ -26,9 +26,7 @@ SEALER_LOCK = 7_251_002
 BLOCK_SIZE = 2_000
 """How many postings a block holds at most; the postings of one transaction are never parted."""
 SNAPSHOT_EVERY = 5_000
-"""After how many sealed postings new snapshots are taken: a balance sums at most about so many
-entries.
-"""
+"""After how many sealed postings snapshots are taken: about so many entries a balance sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +165,7 @@ async def read_block(connection: AsyncConnection, block: Block) -> list[SealedPo
 async def _end_of_block(
     connection: AsyncConnection, starts: int, oldest_open: int, size: int
 ) -> int | None:
-    """Where the next block ends, None when it would be empty. The postings of one transaction stay
-    together.
-    """
+    """Where the next block ends, None when it would be empty. It never parts a transaction."""
     bounds = {"starts": str(starts), "oldest_open": str(oldest_open), "size": size}
     waiting = (await connection.execute(_WAITING, bounds)).one()
     if waiting.postings <= size:

@@ -56,9 +56,7 @@ Check = Callable[[AsyncConnection], Awaitable[CheckResult]]
 async def verify(
     connection: AsyncConnection, progress: Callable[[CheckResult], None] | None = None
 ) -> VerifyReport:
-    """Hold the ledger against all of its rules. Every rule is checked, also after one was found
-    broken.
-    """
+    """Hold the ledger against all of its rules, also after one was found broken."""
     report = VerifyReport()
     async for result in _results(connection):
         report.checks.append(result)
@@ -68,9 +66,12 @@ async def verify(
 
 
 async def _results(connection: AsyncConnection) -> AsyncIterator[CheckResult]:
-    for rule in verify_sql.RULES:
-        yield await _sql_check(connection, rule)
+    guards, *rules = verify_sql.RULES
+    yield await _sql_check(connection, guards)
+    # Before the sums: a changed entry breaks several of them, and the chain knows which entry it is.
     yield await _chain(connection)
+    for rule in rules:
+        yield await _sql_check(connection, rule)
     yield await _trial_balance(connection)
 
 
@@ -82,9 +83,7 @@ async def _sql_check(connection: AsyncConnection, rule: verify_sql.SqlRule) -> C
 
 
 async def _chain(connection: AsyncConnection) -> CheckResult:
-    """Follow the seals from the first one: their numbers, their ranges, their links, and what they
-    seal.
-    """
+    """Follow the seals from the first one: numbers, ranges, links, and what they seal."""
     rule = "each seal follows the one before, and what it sealed has not changed since"
     seals = (await connection.execute(text(verify_sql.SEALS))).all()
     previous, starts = GENESIS, 0
@@ -116,7 +115,7 @@ async def _block_finding(
     posting = postings[place]
     return Finding(
         f"posting {posting.key} (id {posting.id})",
-        f"is not what seal {block.number} has sealed: changed, added, or the one before it is missing",
+        f"is not what seal {block.number} holds there: it was changed or added, or one is missing",
     )
 
 

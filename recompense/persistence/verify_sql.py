@@ -1,5 +1,4 @@
-"""The ledger's rules as queries: how many rows a rule speaks about, and the first that breaks it.
-"""
+"""The ledger's rules as queries: how many rows a rule speaks about, and the first that breaks it."""
 
 from dataclasses import dataclass
 
@@ -61,7 +60,7 @@ RULES = (
     ),
     SqlRule(
         "transfers",
-        "each transfer moves a positive amount between two accounts, and is of its posting's transaction",
+        "each transfer moves a positive amount between two accounts, in its posting's transaction",
         "SELECT count(*) FROM ledger_transfers",
         f"""
         SELECT {_TRANSFER_NAME} AS entry,
@@ -126,7 +125,7 @@ RULES = (
     ),
     SqlRule(
         "floors",
-        "each floored account is at its floor or above, and its running balance is the sum of its entries",
+        "each floored balance is at its floor or above, and is the sum of the account's entries",
         "SELECT count(*) FROM ledger_floored_balances",
         """
         SELECT 'account ' || coalesce(f.account, e.account) || ' '

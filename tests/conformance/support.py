@@ -18,7 +18,9 @@ from recompense.contracts.provider import (
     CaptureCall,
     CreatePayoutCall,
     Found,
+    LookupAnswer,
     Outcome,
+    Pending,
     ProviderOperation,
     ProviderPort,
     RefundCall,
@@ -167,6 +169,15 @@ class Bench:
             token=self.target.good_token,
             merchant_id="mer_test",
         )
+
+
+def reference_if_made(call: AnyMoneyCall, answer: LookupAnswer) -> str | None:
+    """The vendor's reference when the answer says that the effect was made; None otherwise.
+
+    A payout that the vendor has taken is `Pending` until it arrives.
+    """
+    kinds = (Approved, Pending) if isinstance(call, CreatePayoutCall) else (Approved,)
+    return answer.reference if isinstance(answer, kinds) else None
 
 
 def call_parts(prefix: IdPrefix, step: str) -> dict[str, Any]:

@@ -15,8 +15,8 @@ from temporalio.client import Client, WithStartWorkflowOperation, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.providers import ProviderSet
 from activities.toolbox import Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
@@ -104,7 +104,12 @@ async def running_platform(
         transport=transport,
         overrides=policy_overrides,
     )
-    tools = Toolbox(database, ProviderSet({"sandbox": provider}), default_provider="sandbox")
+    tools = Toolbox(
+        database,
+        registry.Providers([provider]),
+        Breakers(database),
+        default_provider="sandbox",
+    )
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with database.transaction() as session:
         session.add(

@@ -168,7 +168,7 @@ def _programs() -> Path:
 def _run(program: str, data_dir: Path, *arguments: str | Path) -> None:
     # Output goes to a file: pg_ctl's server would keep an inherited pipe open for ever.
     with data_dir.with_suffix(f".{program}.out").open("w") as out:
-        subprocess.run(  # noqa: S603 - fixed programs of the wheel, arguments of our own
+        subprocess.run(
             [_programs() / program, "-D", data_dir, *arguments],
             user=SYSTEM_USER if os.geteuid() == 0 else None,
             cwd=data_dir,

@@ -119,7 +119,7 @@ def running_sandbox(
         if not name.startswith("RECOMPENSE_SANDBOX_")
     }
     with (
-        subprocess.Popen(command, env=environment) as process,  # noqa: S603 - our own program
+        subprocess.Popen(command, env=environment) as process,
         httpx.Client(base_url=base_url, trust_env=False, timeout=10) as http,
     ):
         try:

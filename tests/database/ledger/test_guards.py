@@ -113,7 +113,7 @@ async def test_transfer_that_no_ledger_may_hold_is_refused(
 
 @pytest.fixture
 async def app_engine(postgres_server: PostgresServer) -> AsyncIterator[AsyncEngine]:
-    """A database that was migrated where the application has a role of its own, seen as that role."""
+    """A database as the application sees it where it has a role of its own."""
     name = f"test_{uuid4().hex}"
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute("SELECT pg_advisory_lock(2)")
@@ -161,7 +161,7 @@ async def test_application_role_cannot_rewrite_the_books(
     app_engine: AsyncEngine, statement: str
 ) -> None:
     await make_available(app_engine, 100)
-    with pytest.raises(DBAPIError, match="permission denied|must be owner"):
+    with pytest.raises(DBAPIError, match=r"permission denied|must be owner"):
         await run(app_engine, statement)
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, func, select, table
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from recompense.domain.failures import InsufficientAvailableBalance, InvariantBroken
@@ -12,9 +12,9 @@ from recompense.persistence import ledger
 from tests.database.ledger.steps import authorized, capture, payout, post
 
 
-async def _count(engine: AsyncEngine, table: str) -> int:
+async def _count(engine: AsyncEngine, name: str) -> int:
     async with engine.connect() as connection:
-        result = await connection.exec_driver_sql(f"SELECT count(*) FROM {table}")
+        result = await connection.execute(select(func.count()).select_from(table(name)))
         return int(result.scalar_one())
 
 

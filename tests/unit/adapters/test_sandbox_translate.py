@@ -130,13 +130,31 @@ def test_any_unlisted_status_is_pending_or_unknown(
 
 
 @pytest.mark.parametrize("operation", sorted(MONEY))
-@pytest.mark.parametrize("status", ["declined", "pending", "abandoned", "requires_action"])
+@pytest.mark.parametrize("status", ["declined", "pending", "requires_action", "open"])
 def test_unfinished_and_refused_statuses_are_never_approved(
     operation: ProviderOperation, status: str
 ) -> None:
     body = vendor_object(object=MONEY[operation], status=status)
     told = outcome_of(answer(200, body), asked(operation))
-    assert isinstance(told, Pending if status in ("pending", "requires_action") else Declined)
+    assert isinstance(told, Declined if status == "declined" else Pending)
+
+
+@pytest.mark.parametrize("operation", sorted(MONEY))
+@pytest.mark.parametrize("status", ["abandoned", "canceled", "voided", "paid", "captured"])
+def test_final_word_of_another_kind_of_object_is_not_final(
+    operation: ProviderOperation, status: str
+) -> None:
+    kinds = {
+        "abandoned": {"authorization", "payout"},
+        "canceled": {"payout"},
+        "paid": {"payout"},
+        "voided": {"authorization"},
+        "captured": {"authorization"},
+    }
+    told = outcome_of(
+        answer(200, vendor_object(object=MONEY[operation], status=status)), asked(operation)
+    )
+    assert isinstance(told, Pending) == (MONEY[operation] not in kinds[status])
 
 
 def test_payer_action_without_address_is_pending() -> None:
@@ -225,10 +243,11 @@ def test_lookup_of_a_voided_authorization_says_made_and_voided() -> None:
     ("status", "state", "kind"),
     [
         ("pending", None, Pending),
-        ("in_transit", PayoutState.IN_TRANSIT, Approved),
+        ("in_transit", PayoutState.IN_TRANSIT, Pending),
         ("paid", PayoutState.PAID, Approved),
         ("returned", PayoutState.RETURNED, Approved),
-        ("canceled", PayoutState.CANCELED, Approved),
+        ("canceled", PayoutState.CANCELED, Declined),
+        ("abandoned", PayoutState.CANCELED, Declined),
         ("declined", PayoutState.FAILED, Declined),
     ],
 )

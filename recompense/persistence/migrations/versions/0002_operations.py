@@ -256,6 +256,16 @@ CREATE TABLE events (
 CREATE INDEX events_by_merchant ON events (merchant_id, seq);
 CREATE INDEX events_by_payment ON events (payment_id, seq) WHERE payment_id IS NOT NULL;
 
+CREATE TABLE breakers (
+    provider text NOT NULL,
+    operation_class text NOT NULL,
+    phase text NOT NULL,
+    failures integer NOT NULL DEFAULT 0,
+    probes integer NOT NULL DEFAULT 0,
+    probe_at timestamptz,
+    PRIMARY KEY (provider, operation_class)
+);
+
 CREATE TABLE audit_log (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -273,7 +283,7 @@ DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recompense_app') THEN
         GRANT SELECT, INSERT, UPDATE ON merchants, payments, captures, voids, refunds, payouts, operations, attempts,
-            operation_runs, journal, orphans, provider_events TO recompense_app;
+            operation_runs, journal, orphans, provider_events, breakers TO recompense_app;
         GRANT SELECT, INSERT ON events, audit_log TO recompense_app;
     END IF;
 END
@@ -281,7 +291,7 @@ $$;
 """
 
 TABLES = (
-    "audit_log, events, provider_events, orphans, journal, operation_runs, attempts, operations, "
+    "breakers, audit_log, events, provider_events, orphans, journal, operation_runs, attempts, operations, "
     "payouts, refunds, voids, captures, payments, merchants"
 )
 

@@ -1,0 +1,115 @@
+"""The chain leaves no gap, whatever order transactions end in, and one sealer works at a time."""
+
+import asyncio
+
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from recompense.domain.failures import InvariantBroken
+from recompense.persistence import ledger
+from recompense.persistence.sealer import Seal, seal_once, snapshot_once
+from tests.database.ledger.steps import authorized, post, seal, tamper, verified
+
+
+async def _seal_once(engine: AsyncEngine) -> Seal | None:
+    async with engine.begin() as connection:
+        return await seal_once(connection)
+
+
+async def _sealed_postings(engine: AsyncEngine) -> int:
+    async with engine.connect() as connection:
+        result = await connection.execute(
+            text("SELECT CAST(coalesce(sum(postings), 0) AS bigint) FROM ledger_seals")
+        )
+        return int(result.scalar_one())
+
+
+async def test_open_transaction_holds_the_seal_back_until_it_ends(
+    engine: AsyncEngine,
+) -> None:
+    async with engine.connect() as late:
+        await ledger.post(late, authorized("pay_late", 1))
+        for number in range(3):
+            await post(engine, authorized(f"pay_{number}", 1))
+        assert await _seal_once(engine) is None
+        await late.commit()
+    await seal(engine)
+    assert await _sealed_postings(engine) == 4
+    assert (await verified(engine)).in_order
+
+
+async def test_rolled_back_posting_leaves_no_gap(engine: AsyncEngine) -> None:
+    await post(engine, authorized("pay_1", 1))
+    async with engine.connect() as connection:
+        await ledger.post(connection, authorized("pay_2", 1))
+        await connection.rollback()
+    await post(engine, authorized("pay_3", 1))
+    await seal(engine)
+    assert await _sealed_postings(engine) == 2
+    assert (await verified(engine)).in_order
+
+
+async def test_backlog_is_sealed_in_blocks(engine: AsyncEngine) -> None:
+    for number in range(7):
+        await post(engine, authorized(f"pay_{number}", 1))
+    assert await seal(engine, block_size=3) >= 3
+    assert await _sealed_postings(engine) == 7
+    assert (await verified(engine)).in_order
+
+
+async def test_transaction_larger_than_a_block_is_sealed_whole(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        for number in range(5):
+            await ledger.post(connection, authorized(f"pay_{number}", 1))
+    await post(engine, authorized("pay_after", 1))
+    await seal(engine, block_size=2)
+    assert await _sealed_postings(engine) == 6
+    assert (await verified(engine)).in_order
+
+
+async def test_nothing_new_makes_no_seal(engine: AsyncEngine) -> None:
+    assert await _seal_once(engine) is None
+    await post(engine, authorized("pay_1", 1))
+    await seal(engine)
+    assert await _seal_once(engine) is None
+
+
+async def test_second_sealer_leaves_the_work_to_the_first(engine: AsyncEngine) -> None:
+    await post(engine, authorized("pay_1", 1))
+    async with asyncio.timeout(30), engine.connect() as first:
+        while await seal_once(first) is None:
+            await first.rollback()
+            await asyncio.sleep(0.01)
+        assert await _seal_once(engine) is None
+        await first.commit()
+    assert await _sealed_postings(engine) == 1
+
+
+async def test_cluster_whose_ids_are_behind_the_chain_is_not_sealed(engine: AsyncEngine) -> None:
+    await post(engine, authorized("pay_1", 1))
+    await seal(engine)
+    await tamper(engine, "UPDATE ledger_seals SET through = '99999999'")
+    with pytest.raises(InvariantBroken, match="lift its transaction ids"):
+        await _seal_once(engine)
+
+
+async def test_snapshots_are_taken_once_enough_is_sealed(engine: AsyncEngine) -> None:
+    for number in range(3):
+        await post(engine, authorized(f"pay_{number}", 1))
+    await seal(engine)
+    async with engine.begin() as connection:
+        assert await snapshot_once(connection, every=4) == 0
+        assert await snapshot_once(connection, every=3) == 2
+        assert await snapshot_once(connection, every=3) == 0
+
+
+async def test_balance_since_a_snapshot_reads_only_what_is_newer(engine: AsyncEngine) -> None:
+    await post(engine, authorized("pay_1", 100))
+    await seal(engine, snapshot=True)
+    await post(engine, authorized("pay_2", 10))
+    # Were the first entry read again, the balance would now be another.
+    await tamper(engine, "UPDATE ledger_transfers SET amount = 999 WHERE amount = 100")
+    async with engine.connect() as connection:
+        [balance] = await ledger.balances(connection, "provider:sandbox:clearing")
+    assert balance.debits_pending == 110
