@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recompense.domain.failures import InvariantBroken
 from recompense.persistence.sealer import seal_once, snapshot_once
 
 log = structlog.get_logger("recompense.upkeep")
@@ -32,5 +33,5 @@ async def keep_sealing(engine: AsyncEngine, interval_seconds: float) -> None:
                 since_snapshot = 0.0
                 async with engine.begin() as connection:
                     await snapshot_once(connection)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, InvariantBroken) as error:
             log.warning("sealing has to wait", error=type(error).__name__)

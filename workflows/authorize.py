@@ -50,8 +50,6 @@ class AuthorizePayment(Saga[PaymentView]):
             if self.cancel_requested:
                 self.say("canceled too late: the authorization stands")
             return self._told(recorded, "authorized")
-        if self.cancel_requested:
-            raise canceled()
         return await self._capture(recorded.next_effect)
 
     async def _authorization(self, plan: EffectPlan) -> tuple[EffectAnswer, Recorded[PaymentView]]:
@@ -71,6 +69,13 @@ class AuthorizePayment(Saga[PaymentView]):
         return answer, recorded
 
     async def _capture(self, plan: EffectPlan) -> SagaResult:
+        if self.cancel_requested:
+            # Its send right is out already: only a look-up after it has ended proves that it was
+            # never used.
+            answer = await self.known_without_sending(plan)
+            await self.record(activities.record_automatic_capture, plan, answer)
+            if isinstance(answer.outcome, Absent):
+                raise canceled()
         answer, recorded = await self.one_effect(
             plan, activities.record_automatic_capture, "captured"
         )

@@ -98,6 +98,19 @@ class Effects:
             )
         except ActivityError as failure:
             why = reason(failure)
+        return await self._find_out(plan, why)
+
+    async def known_without_sending(self, plan: EffectPlan) -> EffectAnswer:
+        """Find out about an effect that this run does not want any more: made by another copy, or
+        never to be made.
+        """
+        while True:
+            answer = await self._find_out(plan, "it is not wanted any more")
+            if answer is not None:
+                return answer
+
+    async def _find_out(self, plan: EffectPlan, why: str) -> EffectAnswer | None:
+        operation = str(plan.call.operation).replace("_", " ")
         self.say(f"finding out at {plan.provider} what became of {operation}: {why}")
         try:
             return await self._look_up(plan, f"what became of {operation}?")

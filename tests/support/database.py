@@ -5,6 +5,7 @@ A tier's `conftest.py` takes them by importing them:
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -20,13 +21,14 @@ from recompense.persistence.urls import with_driver
 from tests.support.postgres import PostgresServer, shared_server
 
 TEMPLATE = "recompense_template"
+ROOMY_BYTES = 4 * 2**30
 
 
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """The run's PostgreSQL server, shared by all xdist workers."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID") or str(os.getpid())
-    root = Path(tempfile.gettempdir()) / f"recompense-tests-{run}"
+    root = _fastest_directory() / f"recompense-tests-{run}"
     with shared_server(root) as server:
         _ensure_template(server)
         yield server
@@ -49,6 +51,14 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     await engine.dispose()
 
 
+def _fastest_directory() -> Path:
+    """Memory where there is plenty: a database of some hundred files is copied ten times faster."""
+    memory = Path("/dev/shm")  # noqa: S108 - its use as a directory of files is the point
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ROOMY_BYTES:
+        return memory
+    return Path(tempfile.gettempdir())
+
+
 def _ensure_template(server: PostgresServer) -> None:
     """Migrate the template once for the run; a half-made one is never seen by its name."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
@@ -67,7 +77,7 @@ def _ensure_template(server: PostgresServer) -> None:
 
 
 def _copy_database(server: PostgresServer, source: str, name: str) -> None:
-    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY FILE_COPY").format(
+    statement = sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(
         sql.Identifier(name), sql.Identifier(source)
     )
     with psycopg.connect(server.url(), autocommit=True) as connection:

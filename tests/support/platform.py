@@ -63,6 +63,11 @@ class Platform:
         """The saga's workflow."""
         return self.client.get_workflow_handle(saga.ref().saga_id)
 
+    async def rows_changed(self, statement: str) -> None:
+        """Change the database by hand, as time or an operator would."""
+        async with self.database.engine.begin() as connection:
+            await connection.execute(text(statement))
+
     async def rows(self, statement: str, **values: Any) -> list[Any]:
         """Read from the database."""
         async with self.database.engine.connect() as connection:
