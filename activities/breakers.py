@@ -61,7 +61,10 @@ class Breakers:
     async def guard(
         self, provider: str, operation: ProviderOperation, policy: BreakerPolicy
     ) -> AsyncIterator[None]:
-        """Make one call inside. Raises `ProviderUnavailable` before it, when the breaker is open."""
+        """Make one call inside.
+
+        Raises `ProviderUnavailable` before it, when the breaker is open.
+        """
         breaker = self._of(provider, operation_class(operation), policy)
         await breaker.permit()
         try:

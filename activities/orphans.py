@@ -22,6 +22,7 @@ from recompense.contracts.provider import (
 from recompense.contracts.sagas import SagaRef
 from recompense.contracts.steps import EffectAnswer, EffectPlan
 from recompense.domain.effects import AttemptState, effect_key
+from recompense.domain.failures import InvariantBroken
 from recompense.persistence import journal, outbox
 from recompense.persistence.operations import locked
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
@@ -33,10 +34,10 @@ _UNDO_SUFFIX = ".undo"
 _ORPHAN_SUFFIX = ".orphan"
 
 
-def undo_call(row: JournalRow, reference: str, step: str) -> AnyMoneyCall | None:
+def undo_call(row: JournalRow, reference: str, step: str, leg: int = 1) -> AnyMoneyCall | None:
     """The call that takes an effect back; None: this kind of effect cannot be taken back."""
     call = journal.call_of(row)
-    key = effect_key(call.operation_id, step, row.attempt, row.leg)
+    key = effect_key(call.operation_id, step, row.attempt, leg)
     common = {
         "operation_id": call.operation_id,
         "effect_key": key,
@@ -109,7 +110,7 @@ async def _open(
         _tell(session, operation, row, undone=call is not None)
     if call is None or orphan.status != "open":
         return None
-    undo = plan(tools, saga, step, row.attempt, row.provider, call, None, leg=row.leg)
+    undo = plan(tools, saga, step, row.attempt, row.provider, call, None)
     if await journal.read(session, journal.position(undo)) is None:
         journal.intend(session, undo)
     return undo
@@ -124,11 +125,13 @@ async def settle(session: AsyncSession, undo: EffectPlan, *, undone: bool) -> No
             Orphan.saga_id == undo.saga.saga_id,
             Orphan.step == step,
             Orphan.attempt == undo.attempt,
-            Orphan.leg == undo.leg,
         )
+        .order_by(col(Orphan.leg))
         .with_for_update()
     )
-    orphan = found.one()
+    orphan = found.first()
+    if orphan is None:
+        raise InvariantBroken(f"{undo.step} of {undo.saga.saga_id} undoes no orphan")
     if orphan.status == "undone":
         return
     orphan.status = "undone" if undone else "parked"

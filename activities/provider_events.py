@@ -15,7 +15,7 @@ from activities import orphans
 from activities.payout_bookings import locked_payout, post_returned
 from activities.plans import plan_of_row, saga_of
 from activities.toolbox import Toolbox
-from recompense.contracts.provider import Approved, Declined, PayoutState
+from recompense.contracts.provider import PayoutState
 from recompense.contracts.sagas import ProviderEventInput, SagaKind
 from recompense.contracts.steps import (
     AnswerSource,
@@ -26,6 +26,7 @@ from recompense.contracts.steps import (
     PageRequest,
     ProviderWord,
     SettleOrphan,
+    is_undone,
 )
 from recompense.domain.effects import AttemptState
 from recompense.domain.states import PayoutStatus
@@ -47,7 +48,10 @@ class ProviderEventActivities:
 
     @activity.defn(name="provider_event.load")
     async def load(self, event: ProviderEventInput) -> EventTarget:
-        """Find the effect that a stored event speaks of. An event about nothing of ours ends here."""
+        """Find the effect that a stored event speaks of.
+
+        An event about nothing of ours ends here.
+        """
         async with self._tools.database.transaction() as session:
             stored = await session.get(ProviderEventRow, (event.provider, event.event_id))
             if stored is None or stored.status != "received":
@@ -99,14 +103,13 @@ class ProviderEventActivities:
     @activity.defn(name="provider_event.settle_orphan")
     async def settle_orphan(self, settle: SettleOrphan) -> None:
         """Write what became of an orphan's undo. Without an answer a person has to look."""
-        outcome = settle.answer.outcome if settle.answer else None
         async with self._tools.database.transaction() as session:
             await locked(session, settle.effect.saga.saga_id)
             if settle.answer is not None:
                 row = await journal.require(session, journal.position(settle.effect))
                 journal.write_outcome(row, settle.answer)
                 row.booked = row.final
-            undone = isinstance(outcome, Approved | Declined)
+            undone = settle.answer is not None and is_undone(settle.answer)
             await orphans.settle(session, settle.effect, undone=undone)
             if not undone:
                 _ask_a_person(session, settle.effect)

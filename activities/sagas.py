@@ -28,6 +28,7 @@ from recompense.contracts.steps import (
     Resolve,
     Resolved,
     UndoCause,
+    is_undone,
 )
 from recompense.contracts.views import PaymentView
 from recompense.domain.effects import AttemptState
@@ -101,17 +102,20 @@ class SagaActivities:
     async def _undo_of(
         self, session: AsyncSession, saga: SagaRef, row: JournalRow
     ) -> EffectPlan | None:
-        step = undo_step(row.step)
-        existing = await journal.read(
-            session, journal.Position(row.saga_id, step, row.attempt, row.leg)
-        )
-        if existing is not None:
-            return plan_of_row(self._tools, saga, existing, current_run())
-        call = undo_call(row, str((row.outcome or {})["reference"]), step)
+        step, leg = undo_step(row.step), 1
+        made = await _latest_undo(session, row, step)
+        if made is not None and not _was_in_vain(made):
+            return plan_of_row(self._tools, saga, made, current_run())
+        if made is not None:
+            # The key of an undo that was refused or given up is spent: another try is a leg of its
+            # own.
+            leg = made.leg + 1
+        call = undo_call(row, str((row.outcome or {})["reference"]), step, leg)
         if call is None:
             return None
-        right = grant(self._tools, row.provider, current_run(), await journal.database_now(session))
-        undo = plan(self._tools, saga, step, row.attempt, row.provider, call, right, leg=row.leg)
+        now = await journal.database_now(session)
+        right = grant(self._tools, row.provider, current_run(), now)
+        undo = plan(self._tools, saga, step, row.attempt, row.provider, call, right, leg=leg)
         journal.intend(session, undo)
         return undo
 
@@ -225,6 +229,25 @@ def _tell(session: AsyncSession, event_type: str, saga: SagaRef, **words: Any) -
         merchant_id=saga.merchant_id,
         payment_id=saga.payment_id,
     )
+
+
+async def _latest_undo(session: AsyncSession, row: JournalRow, step: str) -> JournalRow | None:
+    found = await session.exec(
+        select(JournalRow)
+        .where(
+            JournalRow.saga_id == row.saga_id,
+            JournalRow.step == step,
+            JournalRow.attempt == row.attempt,
+        )
+        .order_by(col(JournalRow.leg).desc())
+        .limit(1)
+    )
+    return found.first()
+
+
+def _was_in_vain(undo: JournalRow) -> bool:
+    known = journal.known_answer(undo)
+    return undo.final and known is not None and not is_undone(known)
 
 
 async def _forward_rows(session: AsyncSession, begin: BeginCompensation) -> list[JournalRow]:

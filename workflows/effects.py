@@ -14,7 +14,13 @@ from temporalio.exceptions import ActivityError, FailureError
 
 from recompense.contracts import activities, search_attributes
 from recompense.contracts.provider import RequiresAction
-from recompense.contracts.sagas import Resolution, SagaRef, SagaStatus, Verdict
+from recompense.contracts.sagas import (
+    Resolution,
+    ResolveDecision,
+    SagaRef,
+    SagaStatus,
+    Verdict,
+)
 from recompense.contracts.steps import (
     EffectAnswer,
     EffectPlan,
@@ -41,6 +47,7 @@ class Effects:
         self.cancel_requested = False
         self._words: list[ProviderWord] = []
         self._resolution: Resolution | None = None
+        self.said: ResolveDecision | None = None
 
     @workflow.signal(
         name="provider_word", description="What a provider's event said about an effect"
@@ -228,6 +235,7 @@ class Effects:
 
     async def _settle(self, plan: EffectPlan) -> EffectAnswer | None:
         resolution = self._resolution
+        self.said = resolution.decision if resolution else None
         if resolution is None:
             return self._take_word(plan)
         resolved: Resolved = await workflow.execute_local_activity(

@@ -26,7 +26,8 @@ from recompense.contracts.steps import (
     UndoCause,
 )
 from recompense.contracts.views import PayoutView
-from workflows.saga import Saga, is_final
+from workflows.compensation import is_final
+from workflows.saga import Saga
 from workflows.turns import TakeBack, canceled, never_happened
 
 

@@ -18,8 +18,8 @@ from recompense.contracts.steps import (
     ProviderWord,
     SettleOrphan,
 )
+from workflows.ids import event_workflow_id
 from workflows.policies import IN_HOUSE, provider_call
-from workflows.starts import event_workflow_id
 
 RELAY_PAGE = 100
 

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from recompense.contracts import activities, search_attributes
-from recompense.contracts.provider import Absent, Declined
+from recompense.contracts.provider import Absent
 from recompense.contracts.sagas import (
     Decision,
     Refusal,
@@ -29,22 +28,17 @@ from recompense.contracts.sagas import (
 )
 from recompense.contracts.steps import (
     Admitted,
-    BeginCompensation,
-    CloseAttempt,
-    CompensationPlan,
-    CompensationReport,
     EffectAnswer,
     EffectPlan,
     Recorded,
     RecordEffect,
     SagaResult,
-    SettleOrphan,
     StepRef,
     UndoCause,
 )
 from recompense.domain.states import SagaState
-from workflows.effects import Effects, reason
-from workflows.policies import IN_HOUSE
+from workflows.compensation import Compensations, is_final
+from workflows.effects import reason
 from workflows.turns import TakeBack, Turn, canceled, never_happened
 
 _In = TypeVar("_In")
@@ -55,26 +49,25 @@ RecordStub = Callable[[RecordEffect], Awaitable[Recorded[Resource]]]
 AdmitStub = Callable[[_In], Awaitable[Admitted[Resource]]]
 
 
-class Saga(Effects, Generic[Resource]):
+class Saga(Compensations, Generic[Resource]):
     """One run of one lifecycle."""
 
     def __init__(self, saga: SagaRef, release: Release[Resource]) -> None:
         super().__init__(saga)
         self._release: Release[Resource] = release
-        self._decision: Decision[Resource] | None = None
-        self._refused_to_decide: str | None = None
-        self._undone: list[str] = []
         self._stood = False
+        self._decision: Decision[Resource] | None = None
+        self._undecided: str | None = None
 
     # What callers and people may ask
 
     async def decided(self) -> Decision[Resource]:
         """Wait for the decision: the first known outcome, or the refusal."""
         await workflow.wait_condition(
-            lambda: self._decision is not None or self._refused_to_decide is not None
+            lambda: self._decision is not None or self._undecided is not None
         )
         if self._decision is None:
-            raise ApplicationError(str(self._refused_to_decide), type="SagaFailed")
+            raise ApplicationError(str(self._undecided), type="SagaFailed")
         return self._decision
 
     @workflow.query(name="status", description="Where this saga stands, in plain words")
@@ -85,7 +78,7 @@ class Saga(Effects, Generic[Resource]):
             attempt=self.attempt,
             doing=self.doing,
             question=self.question,
-            compensations=tuple(self._undone),
+            compensations=tuple(self.undone),
         )
 
     # The life of a run
@@ -110,7 +103,7 @@ class Saga(Effects, Generic[Resource]):
                 return await self._ending(await forward())
             except Turn as turn:
                 if turn.verdict is Verdict.SUPERSEDED:
-                    return await self._ending(self.result("superseded by another run"))
+                    return await self._ending(self._superseded())
                 if turn.verdict is Verdict.START_OVER:
                     continue
                 cause = UndoCause(code="joined", message="Another run began to take it back.")
@@ -127,7 +120,7 @@ class Saga(Effects, Generic[Resource]):
         """The first step found our own rows in contradiction: nothing has moved, and a person has
         to look.
         """
-        self._refused_to_decide = reason(failure)
+        self._undecided = reason(failure)
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _ending(self, result: SagaResult) -> SagaResult:
@@ -195,7 +188,7 @@ class Saga(Effects, Generic[Resource]):
         """
         while True:
             try:
-                recorded = await self.step(stub, self._recording(plan, answer))
+                recorded = await self.step(stub, self.recording(plan, answer))
             except ActivityError as failure:
                 await self.ask(plan, f"Our books refuse this outcome: {reason(failure)}")
                 continue
@@ -207,11 +200,6 @@ class Saga(Effects, Generic[Resource]):
                 continue
             self.proceed(recorded)
             return recorded
-
-    def _recording(self, plan: EffectPlan, answer: EffectAnswer) -> RecordEffect:
-        return RecordEffect(
-            saga=self.saga, attempt=plan.attempt, step=plan.step, leg=plan.leg, answer=answer
-        )
 
     async def one_effect(
         self, plan: EffectPlan, record: RecordStub[Resource], past: str
@@ -229,33 +217,26 @@ class Saga(Effects, Generic[Resource]):
             raise canceled() if self.cancel_requested else never_happened(plan.provider, past)
         return answer, recorded
 
-    # Compensation. What has to be undone is registered in the journal and in the reservations,
-    # in the transaction before each step: a run that joins after a reset knows it as well.
+    # Taking back
 
     async def _take_back(self, cause: UndoCause) -> SagaResult | None:
-        """Undo what is known, last in first out.
-
-        None: the run has to start over; there was nothing to take back, or it may.
-        """
-        begun = await self.step(
-            activities.begin_compensation,
-            BeginCompensation(saga=self.saga, attempt=self.attempt, cause=cause),
-        )
+        """Undo what is known. None: the run starts over, or there was nothing to take back."""
+        begun = await self.begin_compensation(cause)
         if begun.verdict is Verdict.SUPERSEDED:
-            return self.result("superseded by another run")
+            return self._superseded()
         if begun.verdict is Verdict.START_OVER:
             return None
         if begun.nothing_to_do:
             self._stands(cause)
             return None
-        self._show_compensating(begun.cause)
-        released = await self._undo_all(begun)
-        await self.step(
-            activities.close_attempt,
-            CloseAttempt(saga=self.saga, attempt=self.attempt, report=self._report(begun.cause)),
+        await self.undo_at_provider(begun)
+        released: Recorded[Resource] = await self.step(
+            self._release, StepRef(saga=self.saga, attempt=self.attempt)
         )
-        self.decide(released)
-        return await self._end_taken_back(begun.cause, released)
+        self.undone.append("release")
+        await self.close(begun.cause)
+        self.decide(released.resource)
+        return await self._end_taken_back(begun.cause, released.resource)
 
     def _stands(self, cause: UndoCause) -> None:
         """The attempt was recorded after all: the run reads its outcome again.
@@ -268,50 +249,10 @@ class Saga(Effects, Generic[Resource]):
             )
         self._stood = True
 
-    async def _undo_all(self, begun: CompensationPlan) -> Resource | None:
-        self._undone = []
-        if begun.undo is not None:
-            await self._undo_at_provider(begun.undo)
-        released: Recorded[Resource] = await self.step(
-            self._release, StepRef(saga=self.saga, attempt=self.attempt)
-        )
-        self._undone.append("release")
-        return released.resource
-
-    async def _undo_at_provider(self, undo: EffectPlan) -> None:
-        """Undo an effect, for as long as it takes: it ends undone, or a person has said what is
-        true.
-        """
-        while True:
-            answer = await self.effect(undo)
-            await self.step(activities.record_undo, self._recording(undo, answer))
-            if not isinstance(answer.outcome, Declined | Absent) and is_final(answer):
-                self._undone.append(f"{undo.call.operation} at {undo.provider}")
-                return
-            if isinstance(answer.outcome, Declined):
-                # There is nothing to undo any more: the compensation has succeeded.
-                self._undone.append(f"{undo.call.operation} at {undo.provider}: nothing to undo")
-                return
-            if not is_final(answer):
-                await self.await_word(undo, answer)
-                continue
-            await self.ask(undo, "The undo never reached the provider. Undo it there by hand.")
-            return
-
-    def _show_compensating(self, cause: UndoCause) -> None:
-        self.state = SagaState.COMPENSATING
-        self.say(f"taking back: {cause.message}")
-        workflow.upsert_search_attributes(
-            [search_attributes.SAGA_STATE.value_set(SagaState.COMPENSATING)]
-        )
-
-    def _report(self, cause: UndoCause) -> CompensationReport:
-        return CompensationReport(
-            saga_id=self.saga.saga_id,
-            attempt=self.attempt,
-            cause=cause,
-            undone=tuple(self._undone),
-        )
+    def _superseded(self) -> SagaResult:
+        if self._decision is None:
+            self._undecided = "Another run has ended this operation."
+        return self.result("another run has ended this operation")
 
     async def _end_taken_back(self, cause: UndoCause, resource: Resource | None) -> SagaResult:
         ended = f"taken back: {cause.message}"
@@ -323,23 +264,8 @@ class Saga(Effects, Generic[Resource]):
             raise ApplicationError(
                 f"{cause.message} Everything was taken back; a replay starts attempt"
                 f" {self.attempt + 1}.",
-                self._report(cause),
+                self.report(cause),
                 type="Compensated",
                 non_retryable=True,
             )
         return result
-
-    async def undo_orphan(self, undo: EffectPlan) -> None:
-        """Take an effect back that became known too late; when that cannot be told, a person looks."""
-        answer: EffectAnswer | None = await self.effect(undo)
-        await self.step(activities.settle_orphan, SettleOrphan(effect=undo, answer=answer))
-
-    async def step(self, stub: Callable[[_In], Awaitable[_Out]], argument: _In) -> _Out:
-        """Run one in-house step: one transaction, repeated until it is done."""
-        options: dict[str, Any] = IN_HOUSE
-        return await workflow.execute_local_activity(stub, argument, **options)
-
-
-def is_final(answer: EffectAnswer) -> bool:
-    """Whether this outcome ends the step."""
-    return answer.outcome.kind in {"approved", "declined", "absent"}

@@ -356,6 +356,7 @@ class ProviderPort(Protocol):
     async def create_payout(self, call: CreatePayoutCall) -> Outcome:
         """`Pending` while the money is on its way, `Approved` once it is paid."""
         ...
+
     async def cancel_payout(self, call: CancelPayoutCall) -> Outcome: ...
 
     async def lookup(

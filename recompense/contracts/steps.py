@@ -91,6 +91,23 @@ class EffectAnswer(Frozen):
     authorization_state: AuthorizationState | None = None
 
 
+NOTHING_TO_UNDO = frozenset(
+    {"already_voided", "already_canceled", "authorization_expired", "abandoned"}
+)
+"""Declines of an undo that say that there is nothing to undo any more."""
+
+
+def is_undone(answer: EffectAnswer) -> bool:
+    """Whether this answer to an undo means that the effect does not stand any more.
+
+    Any other decline, or an undo that never reached the provider, leaves the effect standing.
+    """
+    outcome = answer.outcome
+    if isinstance(outcome, Declined):
+        return outcome.code in NOTHING_TO_UNDO
+    return isinstance(outcome, Approved)
+
+
 class StepRef(Frozen):
     """A step of one attempt of an operation."""
 

@@ -1,5 +1,5 @@
-"""Replays on real parts: whatever state a saga was left in, it is carried to its end, and money moves
-once for each attempt.
+"""Replays on real parts: whatever state a saga was left in, it is carried to its end, and money
+moves once for each attempt.
 """
 
 from __future__ import annotations

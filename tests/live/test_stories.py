@@ -1,4 +1,5 @@
-"""What can happen to a saga besides faults: cancels, payers, reviews, resets, copies, late events."""
+"""What can happen to a saga besides faults: cancels, payers, reviews, resets, copies, late events.
+"""
 
 from __future__ import annotations
 
@@ -418,3 +419,27 @@ async def _state_is(platform: Platform, saga: Any, state: str) -> bool:
         state=state,
     )
     return bool(rows)
+
+
+async def test_refused_undo_parks_and_is_tried_again_under_a_key_of_its_own(
+    platform: Platform,
+) -> None:
+    """A provider that declines the void leaves the authorization standing: nobody may call it
+    compensated.
+    """
+    authorize = authorize_input(capture_method="automatic")
+    platform.sandbox.arm("capture", "decline", reference=authorize.payment_id)
+    platform.sandbox.arm("void", "decline", reference=authorize.payment_id)
+    waiting = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
+    await eventually(lambda: _state_is(platform, authorize, "parked"), 60)
+    await platform.handle(authorize).execute_update(
+        "resolve",
+        Resolution(decision=ResolveDecision.RETRY, actor="ops", reason="the provider is fixed"),
+    )
+    assert (await waiting).resource.status == "declined"
+    made = [effect["effect_key"] for effect in platform.sandbox.effects(authorize.payment_id)]
+    assert made == [
+        f"{authorize.payment_id}:authorize:1",
+        f"{authorize.payment_id}:authorize.undo.2:1",
+    ]
+    await assert_books_agree(platform)
