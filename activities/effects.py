@@ -30,6 +30,7 @@ from recompense.contracts.provider import (
     ProviderPort,
     Unknown,
 )
+from recompense.contracts.sagas import Verdict
 from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan
 from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
 from recompense.persistence import journal
@@ -103,7 +104,7 @@ class ProviderActivities:
         while nobody can say.
         """
         with recorded_calls() as calls:
-            ledge = await self._read(plan, forward_only=False)
+            ledge = await self._read(plan)
             if isinstance(ledge, EffectAnswer):
                 return ledge
             answer = await self._look_up(plan, plan.lookup)
@@ -119,6 +120,17 @@ class ProviderActivities:
             if not concluded:
                 raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
             return answer
+
+    @activity.defn(name="provider.pull")
+    async def pull(self, plan: EffectPlan) -> EffectAnswer:
+        """Ask the provider for the present state of an effect, whatever the journal knows.
+
+        Raises `OutcomeUnknown` while the provider shows nothing: an event about it came early.
+        """
+        answer = await self._look_up(plan, plan.lookup)
+        if isinstance(answer.outcome, Absent):
+            raise _failed(OutcomeUnknown("The provider shows nothing of it yet."), plan.lookup)
+        return answer
 
     async def _perform(self, plan: EffectPlan) -> EffectAnswer:
         with recorded_calls() as calls:
@@ -156,7 +168,7 @@ class ProviderActivities:
     async def _take_over(
         self, plan: EffectPlan, calls: list[CallRecord]
     ) -> EffectAnswer | tuple[datetime, int]:
-        ledge = await self._read(plan, forward_only=True)
+        ledge = await self._read(plan, sends=not _undoes(plan))
         if isinstance(ledge, EffectAnswer):
             return ledge
         if ledge.right_ends_in > 0:
@@ -182,18 +194,24 @@ class ProviderActivities:
             raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
         return send_by, right_try
 
-    async def _read(self, plan: EffectPlan, *, forward_only: bool) -> EffectAnswer | _Ledge:
-        """Read the journal. A forward step of an attempt that is being taken back, or is closed, is
-        not sent any more.
+    async def _read(self, plan: EffectPlan, *, sends: bool = False) -> EffectAnswer | _Ledge:
+        """Read the journal.
+
+        A run that is about to send a forward step registers first, and does not send for an attempt
+        that is being taken back or is closed. Looking up and undoing are not the operation's runs
+        alone.
         """
         async with self._tools.database.transaction() as session:
-            standing = await stand(session, plan.saga, current_run(), step_attempt=plan.attempt)
+            verdict = Verdict.PROCEED
+            if sends:
+                run = current_run()
+                verdict = (await stand(session, plan.saga, run, step_attempt=plan.attempt)).verdict
             row = await journal.require(session, journal.position(plan))
             known = journal.known_answer(row)
             if known is not None and row.final:
                 return known
-            if forward_only and not standing.proceeds and not _undoes(plan):
-                return EffectAnswer(outcome=Absent(), verdict=standing.verdict)
+            if verdict is not Verdict.PROCEED:
+                return EffectAnswer(outcome=Absent(), verdict=verdict)
             now = await journal.database_now(session)
             ends = row.sendable_until
             skew = plan.terms.clock_skew_seconds

@@ -74,4 +74,5 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
         provider.create_payout,
         provider.cancel_payout,
         provider.lookup,
+        provider.pull,
     ]

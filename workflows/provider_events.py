@@ -64,7 +64,7 @@ class ApplyProviderEvent:
     async def _pull(self, effect: EffectPlan) -> EffectAnswer | None:
         try:
             return await workflow.execute_activity(
-                activities.provider_lookup,
+                activities.provider_pull,
                 effect,
                 summary=f"pull the present state of {effect.step}",
                 **provider_call(effect.provider, effect.lookup),

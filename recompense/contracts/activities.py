@@ -252,6 +252,12 @@ async def provider_lookup(plan: EffectPlan) -> EffectAnswer:
     raise NotImplementedError
 
 
+@activity.defn(name="provider.pull")
+async def provider_pull(plan: EffectPlan) -> EffectAnswer:
+    """Ask the provider for the present state of an effect, whatever the journal knows. Moves nothing."""
+    raise NotImplementedError
+
+
 @activity.defn(name="provider_event.load")
 async def load_provider_event(event: ProviderEventInput) -> EventTarget:
     """Find the effect that a stored event speaks of."""

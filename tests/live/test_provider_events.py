@@ -1,0 +1,112 @@
+"""Inbound events: pulled, applied along the transition tables, and passed to the saga that waits."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from recompense.contracts.sagas import SAGA_TASK_QUEUE, ProviderEventInput
+from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.saga_tables import ProviderEventRow
+from tests.live.test_stories import captured, operation, payout_input, reset
+from tests.support.books import assert_books_agree
+from tests.support.platform import Platform, authorize_input
+from workflows.authorize import AuthorizePayment
+from workflows.payout import Payout
+from workflows.provider_events import ApplyProviderEvent
+
+
+async def deliver(platform: Platform, effect_key: str | None, operation_id: str) -> str:
+    """Store an event as the API does, and apply it."""
+    event = ProviderEventInput(provider="sandbox", event_id=new_id(IdPrefix.EVENT))
+    async with platform.database.transaction() as session:
+        session.add(
+            ProviderEventRow(
+                provider=event.provider,
+                event_id=event.event_id,
+                event_type="any",
+                operation_id=operation_id,
+                effect_key=effect_key,
+                payload={},
+            )
+        )
+    done: str = await platform.client.execute_workflow(
+        ApplyProviderEvent.run,
+        event,
+        id=f"provider-event/sandbox/{event.event_id}",
+        task_queue=SAGA_TASK_QUEUE,
+    )
+    return done
+
+
+async def payout_row(platform: Platform, payout: Any) -> Any:
+    (row,) = await platform.rows("SELECT * FROM payouts WHERE id = :id", id=payout.payout_id)
+    return row
+
+
+async def test_returned_payout_comes_back_once(platform: Platform) -> None:
+    await captured(platform)
+    payout = payout_input(token="tok_returned")
+    await platform.decide(Payout, payout)
+    await platform.handle(payout).result()
+    assert (await payout_row(platform, payout))["status"] == "paid"
+    await asyncio.sleep(2.5)
+    told = await deliver(platform, f"{payout.payout_id}:payout:1", payout.payout_id)
+    assert told == "a paid payout came back"
+    again = await deliver(platform, f"{payout.payout_id}:payout:1", payout.payout_id)
+    assert again == "nothing new"
+    assert (await payout_row(platform, payout))["status"] == "returned"
+    assert (
+        len(await platform.rows("SELECT 1 FROM operation_runs WHERE workflow_id LIKE 'prov%'")) == 0
+    )
+    await assert_books_agree(platform)
+
+
+async def test_event_wakes_the_saga_that_waits(platform: Platform) -> None:
+    authorize = authorize_input(token="tok_3ds")
+    decided = await platform.decide(AuthorizePayment, authorize)
+    url = decided.resource.next_action.url
+    platform.sandbox.http.post(url, json={"result": "succeed"}).raise_for_status()
+    told = await deliver(platform, None, authorize.payment_id)
+    assert told == "told the saga that waits for it"
+    assert (await platform.handle(authorize).result())["ended"] == "authorized"
+    await assert_books_agree(platform)
+
+
+async def test_event_about_nothing_of_ours_is_ignored(platform: Platform) -> None:
+    told = await deliver(platform, "pay_elsewhere:authorize:1", "pay_elsewhere")
+    assert told == "nothing of ours, or applied before"
+    (event,) = await platform.rows("SELECT status FROM provider_events")
+    assert event["status"] == "ignored"
+
+
+async def test_late_event_does_not_reopen_a_closed_attempt(platform: Platform) -> None:
+    """Its attempt was given up as never made, and then the effect shows up: it is an orphan, and is
+    taken back.
+    """
+    authorize = authorize_input()
+    platform.sandbox.arm("authorize", "unavailable", times=-1, reference=authorize.payment_id)
+    await platform.decide(AuthorizePayment, authorize)
+    platform.sandbox.clear_faults()
+    key = f"{authorize.payment_id}:authorize:1"
+    platform.sandbox.http.post(
+        "/v1/authorizations",
+        json={
+            "reference": authorize.payment_id,
+            "amount": authorize.amount,
+            "currency": "EUR",
+            "token": "tok_ok",
+        },
+        headers={"Idempotency-Key": key},
+    ).raise_for_status()
+    told = await deliver(platform, key, authorize.payment_id)
+    assert told == "an effect nobody waits for: it is taken back"
+    row = await operation(platform, authorize)
+    assert (row["attempt"], row["attempt_state"]) == (1, "closed")
+    (orphan,) = await platform.rows("SELECT * FROM orphans")
+    assert orphan["status"] == "undone"
+    made = [effect["operation"] for effect in platform.sandbox.effects(authorize.payment_id)]
+    assert made == ["authorize", "void"]
+    history = await platform.handle(authorize).fetch_history()
+    await reset(platform, authorize, history.run_id, 4)
+    assert (await platform.handle(authorize).result())["attempt"] == 2
