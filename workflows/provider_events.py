@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 
 from recompense.contracts import activities
 from recompense.contracts.sagas import ProviderEventInput
+from recompense.contracts.starting import TASK_TIMEOUT, event_workflow_id
 from recompense.contracts.steps import (
     ApplyEvent,
     EffectAnswer,
@@ -18,7 +17,6 @@ from recompense.contracts.steps import (
     ProviderWord,
     SettleOrphan,
 )
-from workflows.ids import event_workflow_id
 from workflows.policies import IN_HOUSE, provider_call
 
 RELAY_PAGE = 100
@@ -113,7 +111,7 @@ class RelayProviderEvents:
                     event,
                     id=event_workflow_id(event),
                     parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                    task_timeout=timedelta(seconds=3),
+                    task_timeout=TASK_TIMEOUT,
                     static_summary=f"Apply an event of {event.provider}",
                 )
             except FailureError:

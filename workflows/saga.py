@@ -17,6 +17,7 @@ from typing import Generic, TypeVar
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
+from recompense.contracts import search_attributes
 from recompense.contracts.provider import Absent
 from recompense.contracts.sagas import (
     Decision,
@@ -162,6 +163,8 @@ class Saga(Compensations, Generic[Resource]):
         if admitted.verdict is not Verdict.PROCEED:
             self.decide(admitted.resource)
             raise Turn(admitted.verdict, admitted.attempt)
+        if admitted.effect is not None:
+            _show_provider(admitted.effect.provider)
         return admitted
 
     def planned(self, plan: EffectPlan | None) -> EffectPlan:
@@ -269,3 +272,9 @@ class Saga(Compensations, Generic[Resource]):
                 non_retryable=True,
             )
         return result
+
+
+def _show_provider(provider: str) -> None:
+    """A start that did not know the provider shows it now, for one more history event."""
+    if workflow.info().typed_search_attributes.get(search_attributes.PROVIDER) is None:
+        workflow.upsert_search_attributes([search_attributes.PROVIDER.value_set(provider)])

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from temporalio import workflow
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import FailureError
 
-from recompense.contracts import activities, search_attributes, words
+from recompense.contracts import activities
 from recompense.contracts.sagas import SweepInput, VoidInput
+from recompense.contracts.starting import saga_start
 from recompense.contracts.steps import Expiring, ExpiringPage, PageDone, PageRequest
 from workflows.policies import IN_HOUSE
 from workflows.void import VoidAuthorization
@@ -47,18 +46,18 @@ class SweepAuthorizations:
             cause="expiry",
             requested_by="recompense:sweep",
         )
-        saga = void.ref()
+        start = saga_start(void)
         try:
             await workflow.start_child_workflow(
                 VoidAuthorization.run,
                 void,
-                id=saga.saga_id,
+                id=start.workflow_id,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                task_timeout=timedelta(seconds=3),
-                search_attributes=search_attributes.at_start(saga, None),
-                static_summary=words.summary(void),
-                static_details=words.details(void),
+                task_timeout=start.task_timeout,
+                search_attributes=start.search_attributes,
+                static_summary=start.static_summary,
+                static_details=start.static_details,
             )
         except FailureError:
             # A void of this number runs or has run: it is read from the payment, not awaited.

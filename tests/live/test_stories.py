@@ -19,6 +19,7 @@ from recompense.contracts.sagas import (
     PayoutInput,
     PayoutReview,
     PayoutReviewDecision,
+    PayoutReviewed,
     RefundInput,
     Resolution,
     ResolveDecision,
@@ -67,6 +68,13 @@ def on(payment: Any) -> dict[str, Any]:
         "merchant_id": MERCHANT,
         "requested_by": "backend",
     }
+
+
+async def review(platform: Platform, payout: Any, word: PayoutReview) -> PayoutReviewed:
+    reviewed: PayoutReviewed = await platform.handle(payout).execute_update(
+        "review", word, result_type=PayoutReviewed
+    )
+    return reviewed
 
 
 async def operation(platform: Platform, saga: Any) -> Any:
@@ -216,13 +224,13 @@ async def test_payout_above_the_threshold_waits_for_a_second_person(
     payout = payout_input()
     decided = await platform.decide(Payout, payout)
     assert decided.resource.status == "awaiting_approval"
-    own = await platform.handle(payout).execute_update(
-        Payout.review, PayoutReview(decision=PayoutReviewDecision.APPROVE, actor="finance")
+    own = await review(
+        platform, payout, PayoutReview(decision=PayoutReviewDecision.APPROVE, actor="finance")
     )
     assert own.refusal is not None
     assert own.refusal.code == "four_eyes"
-    reviewed = await platform.handle(payout).execute_update(
-        Payout.review, PayoutReview(decision=decision, actor="chief", reason="looked at it")
+    reviewed = await review(
+        platform, payout, PayoutReview(decision=decision, actor="chief", reason="looked at it")
     )
     assert reviewed.refusal is None
     await platform.handle(payout).result()
@@ -238,8 +246,8 @@ async def test_payout_on_its_way_can_be_canceled_at_the_provider(platform: Platf
     platform.sandbox.arm("payout", "pending", reference=payout.payout_id, delay_ms=20_000)
     decided = await platform.decide(Payout, payout)
     assert decided.resource.status == "in_transit"
-    reviewed = await platform.handle(payout).execute_update(
-        Payout.review, PayoutReview(decision=PayoutReviewDecision.CANCEL, actor="chief")
+    reviewed = await review(
+        platform, payout, PayoutReview(decision=PayoutReviewDecision.CANCEL, actor="chief")
     )
     assert reviewed.payout is not None
     assert reviewed.payout.status == "canceled"

@@ -43,7 +43,7 @@ _START_SECONDS = 30.0
 
 
 @asynccontextmanager
-async def test_parts(
+async def make_parts(
     database_url: str,
     temporal_address: str,
     *,

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import text
@@ -20,8 +19,9 @@ from activities.calls import note_call
 from activities.toolbox import Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
-from recompense.contracts import search_attributes, words
-from recompense.contracts.sagas import DECISION_UPDATE_ID, SAGA_TASK_QUEUE, AuthorizeInput
+from recompense.contracts import words
+from recompense.contracts.sagas import DECISION_UPDATE_ID, AuthorizeInput
+from recompense.contracts.starting import saga_start
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.database import Database
 from recompense.persistence.tables import Merchant
@@ -42,21 +42,21 @@ class Platform:
 
     async def decide(self, workflow: Any, saga: words.AnySagaInput) -> Any:
         """Start a saga as the API does, and wait for its decision."""
-        ref = saga.ref()
-        start = WithStartWorkflowOperation(
+        start = saga_start(saga)
+        operation = WithStartWorkflowOperation(
             workflow.run,
             saga,
-            id=ref.saga_id,
-            task_queue=SAGA_TASK_QUEUE,
+            id=start.workflow_id,
+            task_queue=start.task_queue,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-            task_timeout=timedelta(seconds=3),
-            search_attributes=search_attributes.at_start(ref, "sandbox"),
-            static_summary=words.summary(saga),
-            static_details=words.details(saga),
+            task_timeout=start.task_timeout,
+            search_attributes=start.search_attributes,
+            static_summary=start.static_summary,
+            static_details=start.static_details,
         )
         return await self.client.execute_update_with_start_workflow(
-            workflow.decision, start_workflow_operation=start, id=DECISION_UPDATE_ID
+            workflow.decision, start_workflow_operation=operation, id=DECISION_UPDATE_ID
         )
 
     def handle(self, saga: words.AnySagaInput) -> WorkflowHandle[Any, Any]:
