@@ -1,8 +1,9 @@
 """Everything that can be configured, in one frozen class.
 
-Each field is read from the variable `RECOMPENSE_<NAME>`; how Temporal is reached (`TEMPORAL_ADDRESS`,
-`TEMPORAL_NAMESPACE`, `TEMPORAL_TLS`, `TEMPORAL_API_KEY`, ...) is Temporal's own client configuration and is
-read by `recompense.temporal.connect`. Only composition roots read settings.
+Each field is read from the variable `RECOMPENSE_<NAME>`. How Temporal is reached
+(`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, `TEMPORAL_API_KEY`, ...) is Temporal's own
+client configuration and is read by `recompense.temporal.connect`. Only composition roots read
+settings.
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
-from recompense.stack.files import Secrets, StackFile, StackPaths
+from recompense.stack.files import DamagedFile, Secrets, StackFile, StackPaths
 
 PAYLOAD_KEY_BYTES = 32
 LOOPBACK = "127.0.0.1"
@@ -30,6 +31,10 @@ CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 def _on_loopback(port_field: str) -> Any:  # noqa: ANN401 - what pydantic's Field returns
     """A default address that follows the port of the same part."""
     return lambda values: f"http://{LOOPBACK}:{values[port_field]}"
+
+
+class InvalidSettings(ValueError):
+    """A setting cannot work; the message names it, one line for each."""
 
 
 class Settings(BaseSettings):
@@ -66,7 +71,7 @@ class Settings(BaseSettings):
 
     jwt_secret: SecretStr | None = Field(
         None,
-        description="HS256 secret of access tokens; made by the embedded stack, unset in production.",
+        description="HS256 secret of access tokens, for the embedded stack; unset takes no HS256.",
     )
     jwks_url: str | None = Field(
         None, description="Address of the JSON Web Key Set for RS256 and ES256 tokens."
@@ -79,12 +84,12 @@ class Settings(BaseSettings):
 
     database_url: SecretStr = Field(
         SecretStr(f"postgresql://{LOOPBACK}:5433/recompense"),
-        description="PostgreSQL, as `postgresql://role:password@host:port/database`; the role of the application. "
-        "When set, the embedded stack starts no PostgreSQL.",
+        description="PostgreSQL, as `postgresql://role:password@host:port/database`, with the role "
+        "of the application. When set, the embedded stack starts no PostgreSQL.",
     )
     migration_database_url: SecretStr | None = Field(
         None,
-        description="The same database with the role that owns the tables; `database_url` when unset.",
+        description="The same with the role that owns the tables; `database_url` when unset.",
     )
     postgres_port: Port = Field(5433, description="Port of the embedded PostgreSQL.")
     postgres_settings: dict[str, str] = Field(
@@ -100,7 +105,7 @@ class Settings(BaseSettings):
     statement_timeout_seconds: float = Field(
         1.5,
         gt=0,
-        description="Longest one SQL statement may take; below the workflow task timeout, see the ADR.",
+        description="Longest one SQL statement may take; below the workflow task timeout.",
     )
 
     workers: int = Field(2, gt=0, description="Worker processes of the embedded stack.")
@@ -110,7 +115,7 @@ class Settings(BaseSettings):
     )
     workflow_sandbox: bool = Field(
         False,
-        description="Run workflow code in the SDK's sandbox: safer while writing it, a quarter slower.",
+        description="Run workflow code in the SDK's sandbox: safer to develop, a quarter slower.",
     )
     graceful_shutdown_seconds: float = Field(
         10, ge=0, description="How long a stopping process finishes what is in flight."
@@ -118,7 +123,7 @@ class Settings(BaseSettings):
     sweep_interval_seconds: float = Field(
         60,
         gt=0,
-        description="How often expired authorizations are voided and captured money becomes available.",
+        description="How often expired authorizations are voided and money becomes available.",
     )
     seal_interval_seconds: float = Field(
         0.2, gt=0, description="How often new ledger entries are sealed."
@@ -135,12 +140,12 @@ class Settings(BaseSettings):
     )
     embedded_temporal_address: str | None = Field(
         None,
-        description="Address of the embedded Temporal server, from stack.json; TEMPORAL_ADDRESS wins over it.",
+        description="Address of the embedded Temporal, from stack.json; TEMPORAL_ADDRESS wins.",
     )
     payload_encryption_keys: Annotated[tuple[SecretStr, ...], NoDecode] = Field(
         default=(),
-        description="Keys of 32 bytes in base64, comma separated. The first encrypts what goes into Temporal's "
-        "history, all of them decrypt.",
+        description="Keys of 32 bytes in base64, comma separated. The first encrypts what goes to "
+        "Temporal's history, all of them decrypt.",
     )
     codec_port: Port = Field(
         8002, description="Port of the codec server, which decrypts payloads for the Temporal UI."
@@ -162,20 +167,20 @@ class Settings(BaseSettings):
     provider_configs: dict[str, dict[str, Any]] = Field(
         default={},
         repr=False,
-        description="Configuration of each provider by its name, as a JSON object; see docs/adding-a-provider.md.",
+        description="Configuration of each provider by its name, as a JSON object.",
     )
     policy_overrides: dict[str, dict[str, Any]] = Field(
         default={},
-        description="Single values of providers' policies to replace, by provider, as a JSON object.",
+        description="Values of providers' policies to replace, by provider, as a JSON object.",
     )
     sandbox_port: Port = Field(8001, description="Port of the sandbox provider.")
     sandbox_url: str = Field(
         default_factory=_on_loopback("sandbox_port"),
         description="Where the sandbox provider is reached.",
     )
-    sandbox_webhook_secret: SecretStr = Field(
-        SecretStr("sandbox_webhook_secret"),
-        description="Secret that signs the sandbox's webhooks; two, comma separated, while one is rotated.",
+    sandbox_webhook_secret: SecretStr | None = Field(
+        None,
+        description="Secret that signs the sandbox's webhooks; two, comma separated, to rotate.",
     )
     payout_bank: str = Field(
         "main", description="Name of the bank account that payouts leave, `bank:<name>:cash`."
@@ -226,10 +231,13 @@ class Settings(BaseSettings):
         configured = self.provider_configs.get(name, {})
         if name != "sandbox":
             return configured
-        secrets = self.sandbox_webhook_secret.get_secret_value()
+        secret = self.sandbox_webhook_secret
         return {
             "base_url": self.sandbox_url,
-            "webhook_secrets": [part.strip() for part in secrets.split(",") if part.strip()],
+            # Without one the adapter refuses its configuration: a default would let anybody sign.
+            "webhook_secrets": []
+            if secret is None
+            else _comma_separated(secret.get_secret_value()),
             **configured,
         }
 
@@ -241,15 +249,28 @@ def load_settings(data_dir: Path | None = None, **named: Any) -> Settings:  # no
     directory, if there is one; the rest has its default.
 
     Raises:
-        pydantic.ValidationError: a setting has a value that cannot work.
+        InvalidSettings: a value cannot work, or a file of the stack is damaged.
     """
     if data_dir is not None:
         named["data_dir"] = data_dir
-    explicit = Settings(**named)
-    found = _from_stack(StackPaths(explicit.data_dir), explicit.model_fields_set)
-    set_already = explicit.model_fields_set
-    missing = {name: value for name, value in found.items() if name not in set_already}
-    return Settings(**named, **missing)
+    try:
+        explicit = Settings(**named)
+        found = _from_stack(StackPaths(explicit.data_dir), explicit.model_fields_set)
+        set_already = explicit.model_fields_set
+        missing = {name: value for name, value in found.items() if name not in set_already}
+        return Settings(**named, **missing)
+    except ValidationError as error:
+        raise InvalidSettings("\n".join(_complaints(error))) from None
+    except (SettingsError, DamagedFile) as error:
+        raise InvalidSettings(str(error)) from error
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    """One line for each setting that cannot work; never its value, which may be a secret."""
+    for problem in error.errors(include_input=False, include_url=False):
+        if problem["type"] != "default_factory_not_called":
+            name = str(problem["loc"][0]) if problem["loc"] else ""
+            yield f"RECOMPENSE_{name.upper()}: {problem['msg']}"
 
 
 def _from_stack(paths: StackPaths, explicit: set[str]) -> dict[str, Any]:
@@ -286,7 +307,7 @@ def _addresses(stack: StackFile, explicit: set[str]) -> dict[str, Any]:
 
 
 def _both_names_of_loopback(url: str) -> tuple[str, ...]:
-    """A browser calls this machine by number or by name, and an origin is compared letter by letter."""
+    """A browser calls this machine by number or by name; origins are compared letter by letter."""
     return (url, url.replace(LOOPBACK, "localhost")) if LOOPBACK in url else (url,)
 
 

@@ -35,10 +35,10 @@ class UndecodablePayload(ValueError):
 
 
 class EncryptingCodec(PayloadCodec):
-    """AES-256-GCM over whole payloads. The first key encrypts; every key decrypts what it encrypted.
+    """AES-256-GCM over whole payloads. The first key encrypts, every key decrypts what is its own.
 
-    A key is named by a digest of itself, so rotation needs no names: put the new key first, and drop the old one
-    when the namespace's retention has passed.
+    A key is named by a digest of itself, so rotation needs no names: put the new key first, and
+    drop the old one when the namespace's retention has passed.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
@@ -99,9 +99,9 @@ def data_converter(keys: Sequence[bytes]) -> DataConverter:
 
 
 def client_config(settings: Settings) -> ClientConnectConfig:
-    """Address, namespace, TLS and API key: of the embedded stack if one runs, else Temporal's own configuration.
+    """Address, namespace, TLS, API key: of the embedded server, else Temporal's own configuration.
 
-    The embedded server knows no TLS and no API key, so nothing of a user's Temporal profile is taken for it.
+    The embedded server knows no TLS and no API key: nothing of a user's profile is taken for it.
     """
     if settings.embedded_temporal_address is not None and "TEMPORAL_ADDRESS" not in os.environ:
         return {"target_host": settings.embedded_temporal_address, "namespace": "default"}

@@ -1,0 +1,26 @@
+.PHONY: setup demo test check bench soak up down
+
+setup: ## .venv from the lock file, the Temporal CLI in the cache
+	@scripts/setup
+
+demo: setup ## the stack and the guided tour
+	@scripts/demo
+
+test: setup ## check, then every tier of tests
+	@scripts/check
+	@scripts/test
+
+check: setup ## style, types, import contracts, rules of the house
+	@scripts/check
+
+bench: setup ## the tables of the benchmarks
+	@.venv/bin/python -m benchmarks
+
+soak: setup ## the long reliability run
+	@.venv/bin/python -m benchmarks.soak
+
+up: setup ## the stack in the background
+	@.venv/bin/recompense stack up
+
+down: ## the stack away
+	@.venv/bin/recompense stack down

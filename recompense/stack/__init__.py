@@ -1,0 +1,1 @@
+"""The embedded stack: PostgreSQL, Temporal, sandbox, codec server, workers and API, supervised."""
