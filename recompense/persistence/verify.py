@@ -68,7 +68,7 @@ async def verify(
 async def _results(connection: AsyncConnection) -> AsyncIterator[CheckResult]:
     guards, *rules = verify_sql.RULES
     yield await _sql_check(connection, guards)
-    # Before the sums: a changed entry breaks several of them, and the chain knows which entry it is.
+    # Before the sums: a changed entry breaks several of them, and the chain knows which one it is.
     yield await _chain(connection)
     for rule in rules:
         yield await _sql_check(connection, rule)

@@ -1,4 +1,4 @@
-"""The ledger's rules as queries: how many rows a rule speaks about, and the first that breaks it."""
+"""The rules of the ledger as queries: how many rows a rule speaks of, and the first to break it."""
 
 from dataclasses import dataclass
 
