@@ -30,6 +30,7 @@ from recompense.contracts.steps import (
     Resolved,
     UndoCause,
 )
+from recompense.domain.money import formatted
 from recompense.domain.states import SagaState
 from workflows.policies import IN_HOUSE, provider_call
 from workflows.turns import TakeBack, Turn
@@ -75,7 +76,10 @@ class Effects:
         self.doing = doing
         lines = [f"**{doing[:1].upper()}{doing[1:]}**", "", f"Attempt {self.attempt}."]
         if self.question is not None:
-            lines.insert(2, f"A person is asked: {self.question}\n")
+            answer = (
+                f"recompense sagas resolve {self.saga.saga_id} retry|succeeded|failed --reason ..."
+            )
+            lines[1:1] = ["", f"A person is asked: {self.question}", "", f"Answer: `{answer}`", ""]
         workflow.set_current_details("\n".join(lines))
 
     async def effect(self, plan: EffectPlan) -> EffectAnswer:
@@ -100,7 +104,7 @@ class Effects:
             return await workflow.execute_activity(
                 activities.MONEY_CALLS[plan.call.operation],
                 plan,
-                summary=f"{operation} {plan.call.amount} {plan.call.currency} minor units",
+                summary=f"{operation} {formatted(plan.call.amount, plan.call.currency)}",
                 **provider_call(plan.provider, plan.policy),
             )
         except ActivityError as failure:
@@ -125,8 +129,9 @@ class Effects:
             why = reason(failure)
         return await self.ask(
             plan,
-            f"Nobody can say whether {plan.provider} did {operation} {plan.call.effect_key}"
-            f" ({why}). Did it happen?",
+            f"Did {plan.provider} {operation} {formatted(plan.call.amount, plan.call.currency)}?"
+            f" Neither its answers nor look-ups could tell ({why})."
+            f" It knows the effect as {plan.call.effect_key}.",
         )
 
     async def _look_up(self, plan: EffectPlan, question: str) -> EffectAnswer:
