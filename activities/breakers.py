@@ -16,7 +16,8 @@ from adapters.breaker import (
     OperationClass,
     operation_class,
 )
-from recompense.contracts.provider import BreakerPolicy, ProviderOperation
+from recompense.contracts.policies import BreakerPolicy
+from recompense.contracts.provider import ProviderOperation
 from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
 from recompense.persistence.database import Database
 from recompense.persistence.saga_tables import BreakerRow

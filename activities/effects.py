@@ -20,10 +20,10 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.calls import call_port, recorded_calls
 from activities.toolbox import Toolbox, current_run
+from recompense.contracts.policies import CallPolicy
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
-    CallPolicy,
     CallRecord,
     Found,
     ProviderOperation,

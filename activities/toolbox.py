@@ -9,7 +9,11 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.breakers import Breakers
-from recompense.contracts.provider import Capabilities, ProviderPolicies, ProviderPort
+from recompense.contracts.policies import ProviderPolicies
+from recompense.contracts.provider import (
+    Capabilities,
+    ProviderPort,
+)
 from recompense.persistence.database import Database
 from recompense.persistence.operations import Run
 

@@ -14,7 +14,8 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 
-from recompense.contracts.provider import BreakerPolicy, ProviderOperation
+from recompense.contracts.policies import BreakerPolicy
+from recompense.contracts.provider import ProviderOperation
 from recompense.domain.failures import ProviderUnavailable
 
 

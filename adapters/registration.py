@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from adapters.transport import ObservedTransport
+from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
     Capabilities,
     ProviderConfig,
-    ProviderPolicies,
     ProviderPort,
 )
 

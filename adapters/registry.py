@@ -8,7 +8,11 @@ from typing import Any
 import adapters.sandbox
 from adapters.registration import Provider, Registration
 from adapters.transport import ObservedTransport
-from recompense.contracts.provider import Capabilities, ProviderPolicies, ProviderPort
+from recompense.contracts.policies import ProviderPolicies
+from recompense.contracts.provider import (
+    Capabilities,
+    ProviderPort,
+)
 
 REGISTRATIONS: Mapping[str, Registration[Any]] = {
     adapters.sandbox.REGISTRATION.name: adapters.sandbox.REGISTRATION,

@@ -17,7 +17,11 @@ from typing import Any, TypeVar
 
 import httpx
 
-from recompense.contracts.provider import CallPolicy, CallRecord, ProviderOperation
+from recompense.contracts.policies import CallPolicy
+from recompense.contracts.provider import (
+    CallRecord,
+    ProviderOperation,
+)
 from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable, RecompenseError
 
 _MAXIMUM_ANSWER_BYTES = 1024 * 1024

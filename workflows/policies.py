@@ -10,7 +10,7 @@ from typing import Any
 from temporalio.common import RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
-from recompense.contracts.provider import CallPolicy
+from recompense.contracts.policies import CallPolicy
 from recompense.contracts.sagas import provider_task_queue
 
 IN_HOUSE: dict[str, Any] = {

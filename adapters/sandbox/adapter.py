@@ -11,6 +11,7 @@ from adapters.sandbox.config import SandboxConfig
 from adapters.sandbox.translate import AlreadyDone, Asked, check_report, found_in, outcome_of
 from adapters.sandbox.webhooks import verified_event
 from adapters.transport import ObservedTransport
+from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
@@ -23,7 +24,6 @@ from recompense.contracts.provider import (
     Outcome,
     ProviderEvent,
     ProviderOperation,
-    ProviderPolicies,
     RefundCall,
     VoidCall,
 )

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from adapters.sandbox.config import SandboxConfig
 from adapters.transport import ObservedTransport, ProviderAnswer, ProviderRequest
+from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
     AnyMoneyCall,
     AuthorizeCall,
@@ -16,7 +17,6 @@ from recompense.contracts.provider import (
     CreatePayoutCall,
     MoneyCall,
     ProviderOperation,
-    ProviderPolicies,
     RefundCall,
     VoidCall,
 )

@@ -6,13 +6,10 @@ within a minute.
 
 from __future__ import annotations
 
+from recompense.contracts.policies import BreakerPolicy, CallPolicy, PendingPolicy, ProviderPolicies
 from recompense.contracts.provider import (
-    BreakerPolicy,
-    CallPolicy,
     Capabilities,
-    PendingPolicy,
     ProviderOperation,
-    ProviderPolicies,
     ReportFormat,
 )
 

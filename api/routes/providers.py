@@ -11,7 +11,8 @@ from api.access import allows
 from api.openapi import reads
 from api.pages import Page, PageOf, page
 from api.parts import Parts, parts_of
-from recompense.contracts.provider import Capabilities, ProviderPolicies
+from recompense.contracts.policies import ProviderPolicies
+from recompense.contracts.provider import Capabilities
 from recompense.contracts.scopes import Scope
 
 router = APIRouter(tags=["providers"])

@@ -8,18 +8,17 @@ from typing import Annotated, Any, Generic, Literal
 
 from pydantic import Field
 
+from recompense.contracts.policies import CallPolicy, PendingPolicy
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
     Approved,
     AuthorizationState,
-    CallPolicy,
     CallRecord,
     Declined,
     Frozen,
     PayoutState,
     Pending,
-    PendingPolicy,
     RequiresAction,
 )
 from recompense.contracts.sagas import Refusal, Resolution, Resource, SagaRef, Verdict

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from recompense.persistence.migrations import upgrade
-from tests.support.api import Api, served, make_parts
+from tests.support.api import Api, make_parts, served
 from tests.support.database import database_url, engine, postgres_server
 from tests.support.platform import running_platform
 from tests.support.postgres import PostgresServer

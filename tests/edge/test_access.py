@@ -22,7 +22,7 @@ from recompense.contracts.scopes import Scope
 from recompense.persistence import api_keys
 from recompense.persistence.database import Database
 from tests.edge.test_payments import PAYMENT
-from tests.support.api import AUDIENCE, EVERY_SCOPE, Api, fresh_key, mint, served, make_parts
+from tests.support.api import AUDIENCE, EVERY_SCOPE, Api, fresh_key, make_parts, mint, served
 
 
 def _routes() -> list[APIRoute]:

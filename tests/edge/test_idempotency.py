@@ -17,7 +17,7 @@ from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.claims import Claims, NewClaim
 from recompense.persistence.database import Database
 from tests.edge.test_payments import PAYMENT
-from tests.support.api import Api, fresh_key, mint, served, make_parts
+from tests.support.api import Api, fresh_key, make_parts, mint, served
 from tests.support.sandbox import Sandbox, free_port
 
 KEYED_ROUTES = [

@@ -8,9 +8,9 @@ from typing import Any
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, ProviderEventInput
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.saga_tables import ProviderEventRow
-from tests.live.test_stories import captured, operation, payout_input, reset
 from tests.support.books import assert_books_agree
 from tests.support.platform import Platform, authorize_input
+from tests.support.scenes import captured, operation, payout_input, reset
 from workflows.authorize import AuthorizePayment
 from workflows.payout import Payout
 from workflows.provider_events import ApplyProviderEvent

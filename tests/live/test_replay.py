@@ -14,7 +14,15 @@ from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 from temporalio.service import RPCError
 
-from recompense.contracts.sagas import AuthorizeInput, CaptureInput, Resolution, ResolveDecision
+from recompense.contracts.sagas import (
+    AuthorizeInput,
+    CaptureInput,
+    PayoutInput,
+    PayoutReview,
+    PayoutReviewDecision,
+    Resolution,
+    ResolveDecision,
+)
 from recompense.contracts.words import AnySagaInput
 from recompense.desk import SagaDesk, SagaDetail, UnknownSaga
 from recompense.desk.models import ShownState, StepState
@@ -25,6 +33,7 @@ from tests.support.books import assert_books_agree
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
+from workflows.payout import Payout
 
 UI = "http://127.0.0.1:8233"
 WAIT_SECONDS = 60
@@ -224,6 +233,75 @@ async def test_terminated_saga_is_listed_as_failed_and_carried_on(
     shown = await desk.after_replay(saga_id, done.to_run, WAIT_SECONDS)
     assert (shown.state, shown.attempt) == (ShownState.DONE, 1)
     assert effect_keys(platform, authorize) == [f"{authorize.payment_id}:authorize:1"]
+    await assert_books_agree(platform)
+
+
+async def test_compensation_at_the_provider_is_shown_and_the_next_attempt_pays(
+    platform: Platform, desk: SagaDesk
+) -> None:
+    payment = authorize_input(capture_method="automatic")
+    platform.sandbox.arm("capture", "unavailable", times=-1, reference=payment.payment_id)
+    decided = await asyncio.wait_for(platform.decide(AuthorizePayment, payment), WAIT_SECONDS)
+    assert decided.resource.status == "failed"
+    platform.sandbox.clear_faults()
+    failed = await in_state(desk, payment, ShownState.FAILED)
+    assert [(step.name, step.state.value, step.compensation) for step in failed.steps] == [
+        ("admit", "compensated", "release: done"),
+        ("authorize", "compensated", "void: done"),
+        ("capture", "not_made", None),
+    ]
+
+    done = await replayed(platform, payment)
+    assert [effect.step for effect in done.would_make] == ["authorize", "capture"]
+    assert done.to_run is not None
+    shown = await desk.after_replay(payment.ref().saga_id, done.to_run, WAIT_SECONDS)
+    assert (shown.state, shown.attempt) == (ShownState.DONE, 2)
+    assert effect_keys(platform, payment) == [
+        f"{payment.payment_id}:{step}"
+        for step in ("authorize:1", "authorize.undo:1", "authorize:2", "capture:2")
+    ]
+    await assert_books_agree(platform)
+
+
+async def test_two_replays_at_once_pay_once(platform: Platform, desk: SagaDesk) -> None:
+    capture = await compensated_capture(platform)
+    both = await asyncio.gather(
+        replayed(platform, capture), replayed(platform, capture), return_exceptions=True
+    )
+    refused = [one for one in both if isinstance(one, BaseException)]
+    assert all(isinstance(one, Refused) for one in refused), refused
+    assert len(refused) < 2
+    await in_state(desk, capture, ShownState.DONE)
+    assert effect_keys(platform, capture) == [f"{capture.capture_id}:capture:2"]
+    await assert_books_agree(platform)
+
+
+async def test_approval_is_not_asked_again_when_a_terminated_payout_is_carried_on(
+    platform: Platform, desk: SagaDesk
+) -> None:
+    await platform.decide(CapturePayment, await captured(platform))
+    await platform.rows_changed(
+        "UPDATE merchants SET payout = jsonb_build_object('approval_above', 500)"
+    )
+    payout = PayoutInput(
+        payout_id=new_id(IdPrefix.PAYOUT),
+        merchant_id=MERCHANT,
+        amount=1_000,
+        currency="EUR",
+        token="tok_ok",
+        requested_by="finance",
+    )
+    platform.sandbox.arm("payout", "pending", reference=payout.payout_id, delay_ms=3_000)
+    await platform.decide(Payout, payout)
+    approval = PayoutReview(decision=PayoutReviewDecision.APPROVE, actor="chief")
+    await platform.handle(payout).execute_update("review", approval)
+    await platform.handle(payout).terminate("by mistake")
+
+    done = await replayed(platform, payout)
+    assert (done.action, done.attempt) == (ReplayAction.RESET, 1)
+    shown = await in_state(desk, payout, ShownState.DONE)
+    assert shown.steps[1].outcome == "approved"
+    assert effect_keys(platform, payout) == [f"{payout.payout_id}:payout:1"]
     await assert_books_agree(platform)
 
 

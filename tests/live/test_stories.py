@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import EventType
-from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError, CancelledError
 
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     CaptureInput,
-    PayoutInput,
     PayoutReview,
     PayoutReviewDecision,
-    PayoutReviewed,
     RefundInput,
     Resolution,
     ResolveDecision,
@@ -28,67 +21,22 @@ from recompense.contracts.sagas import (
 )
 from recompense.domain.ids import IdPrefix, new_id
 from tests.support.books import assert_books_agree
-from tests.support.platform import MERCHANT, Platform, authorize_input
+from tests.support.platform import Platform, authorize_input
+from tests.support.scenes import (
+    captured,
+    eventually,
+    has_effect,
+    on,
+    payout_input,
+    review,
+    state_is,
+)
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
 from workflows.payout import Payout
 from workflows.refund import RefundPayment
 from workflows.sweeps import SweepAuthorizations
 from workflows.void import VoidAuthorization
-
-
-async def eventually(condition: Callable[[], Any], seconds: float = 30) -> Any:
-    """Wait until an awaited condition is truthy, and return it."""
-    deadline = asyncio.get_running_loop().time() + seconds
-    while True:
-        found = await condition()
-        if found or asyncio.get_running_loop().time() > deadline:
-            assert found, "it did not come true in time"
-            return found
-        await asyncio.sleep(0.1)
-
-
-def payout_input(**changes: Any) -> PayoutInput:
-    return PayoutInput.model_validate(
-        {
-            "payout_id": new_id(IdPrefix.PAYOUT),
-            "merchant_id": MERCHANT,
-            "amount": 1_000,
-            "currency": "EUR",
-            "token": "tok_ok",
-            "requested_by": "finance",
-            **changes,
-        }
-    )
-
-
-def on(payment: Any) -> dict[str, Any]:
-    return {
-        "payment_id": payment.payment_id,
-        "merchant_id": MERCHANT,
-        "requested_by": "backend",
-    }
-
-
-async def review(platform: Platform, payout: Any, word: PayoutReview) -> PayoutReviewed:
-    reviewed: PayoutReviewed = await platform.handle(payout).execute_update(
-        "review", word, result_type=PayoutReviewed
-    )
-    return reviewed
-
-
-async def operation(platform: Platform, saga: Any) -> Any:
-    (row,) = await platform.rows(
-        "SELECT * FROM operations WHERE saga_id = :id", id=saga.ref().saga_id
-    )
-    return row
-
-
-async def captured(platform: Platform) -> Any:
-    authorize = authorize_input(capture_method="automatic")
-    decided = await platform.decide(AuthorizePayment, authorize)
-    assert decided.resource.status == "captured"
-    return authorize
 
 
 async def test_required_action_is_told_and_completes_the_payment(platform: Platform) -> None:
@@ -145,9 +93,9 @@ async def test_unknown_undo_parks_and_is_carried_on(platform: Platform) -> None:
     platform.sandbox.arm("capture", "unavailable", times=-1, reference=authorize.payment_id)
     decision = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
     platform.sandbox.arm("void", "timeout_before", times=-1, reference=authorize.payment_id)
-    await eventually(lambda: _state_is(platform, authorize, "compensating"))
+    await eventually(lambda: state_is(platform, authorize, "compensating"))
     platform.sandbox.arm("lookup", "timeout_before", times=-1, reference=authorize.payment_id)
-    await eventually(lambda: _state_is(platform, authorize, "parked"), 60)
+    await eventually(lambda: state_is(platform, authorize, "parked"), 60)
     platform.sandbox.clear_faults()
     await platform.handle(authorize).execute_update(
         "resolve",
@@ -165,7 +113,7 @@ async def test_cancel_before_the_answer_takes_the_authorization_back_or_lets_it_
     authorize = authorize_input(capture_method="automatic")
     platform.sandbox.arm("authorize", "slow", reference=authorize.payment_id, delay_ms=1_500)
     decision = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
-    await eventually(lambda: _has_effect(platform, authorize, "authorize"))
+    await eventually(lambda: has_effect(platform, authorize, "authorize"))
     await platform.handle(authorize).cancel()
     decided = await decision
     assert decided.resource.status == "failed"
@@ -199,7 +147,7 @@ async def test_cancel_of_a_finished_step_leaves_it_standing(platform: Platform) 
     capture = CaptureInput(capture_id=new_id(IdPrefix.CAPTURE), **on(authorize))
     platform.sandbox.arm("capture", "slow", reference=capture.capture_id, delay_ms=1_500)
     decision = asyncio.create_task(platform.decide(CapturePayment, capture))
-    await eventually(lambda: _has_effect(platform, capture, "capture"))
+    await eventually(lambda: has_effect(platform, capture, "capture"))
     await platform.handle(capture).cancel()
     assert (await decision).resource.status == "succeeded"
     assert (await platform.handle(capture).result())["ended"] == "captured"
@@ -294,75 +242,6 @@ async def test_expired_authorization_is_swept(platform: Platform) -> None:
     await assert_books_agree(platform)
 
 
-async def test_reset_at_every_event_of_a_finished_authorization_changes_nothing(
-    platform: Platform,
-) -> None:
-    authorize = authorize_input()
-    await platform.decide(AuthorizePayment, authorize)
-    await platform.handle(authorize).result()
-    history = await platform.handle(authorize).fetch_history()
-    points = [
-        event.event_id
-        for event in history.events
-        if event.event_type
-        in (
-            EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED,
-            EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED,
-        )
-    ]
-    assert len(points) == 4
-    for event_id in points:
-        await reset(platform, authorize, history.run_id, event_id)
-        result = await platform.handle(authorize).result()
-        assert result["ended"] == "authorized"
-    assert len(platform.sandbox.effects(authorize.payment_id)) == 1
-    assert (await operation(platform, authorize))["attempt"] == 1
-    runs = await platform.rows("SELECT 1 FROM operation_runs")
-    assert len(runs) == 5
-    await assert_books_agree(platform)
-
-
-async def test_reset_of_a_compensated_saga_pays_afresh_once(platform: Platform) -> None:
-    authorize = authorize_input()
-    platform.sandbox.arm("authorize", "unavailable", times=-1, reference=authorize.payment_id)
-    decided = await platform.decide(AuthorizePayment, authorize)
-    assert decided.resource.status == "failed"
-    platform.sandbox.clear_faults()
-    history = await platform.handle(authorize).fetch_history()
-    await reset(platform, authorize, history.run_id, 4)
-    result = await platform.handle(authorize).result()
-    assert (result["ended"], result["attempt"]) == ("authorized", 2)
-    keys = [effect["effect_key"] for effect in platform.sandbox.effects(authorize.payment_id)]
-    assert keys == [f"{authorize.payment_id}:authorize:2"]
-    await assert_books_agree(platform)
-
-
-async def test_reset_of_a_declined_payment_declines_again(platform: Platform) -> None:
-    authorize = authorize_input(token="tok_declined")
-    decided = await platform.decide(AuthorizePayment, authorize)
-    assert decided.resource.status == "declined"
-    history = await platform.handle(authorize).fetch_history()
-    await reset(platform, authorize, history.run_id, 4)
-    result = await platform.handle(authorize).result()
-    assert result["resource"]["status"] == "declined"
-    assert platform.sandbox.effects(authorize.payment_id) == []
-
-
-async def test_copy_under_another_id_makes_no_second_effect(platform: Platform) -> None:
-    authorize = authorize_input()
-    platform.sandbox.arm("authorize", "slow", reference=authorize.payment_id, delay_ms=1_000)
-    decision = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
-    await eventually(lambda: _has_effect(platform, authorize, "authorize"))
-    copy = await platform.client.execute_workflow(
-        AuthorizePayment.run, authorize, id="somebody/elses/id", task_queue=SAGA_TASK_QUEUE
-    )
-    assert (await decision).resource.status == "authorized"
-    assert copy.resource is not None
-    assert copy.resource["status"] == "authorized"
-    assert len(platform.sandbox.effects(authorize.payment_id)) == 1
-    await assert_books_agree(platform)
-
-
 @pytest.mark.parametrize(
     ("decision", "status"),
     [(ResolveDecision.SUCCEEDED, "authorized"), (ResolveDecision.FAILED, "failed")],
@@ -374,7 +253,7 @@ async def test_parked_saga_takes_a_persons_word(
     fault = "timeout_after" if decision is ResolveDecision.SUCCEEDED else "timeout_before"
     platform.sandbox.arm("*", fault, times=-1, reference=authorize.payment_id)
     waiting = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
-    await eventually(lambda: _state_is(platform, authorize, "parked"), 60)
+    await eventually(lambda: state_is(platform, authorize, "parked"), 60)
     (payment,) = await platform.rows("SELECT status, needs_attention FROM payments")
     assert (payment["status"], payment["needs_attention"]) == ("processing", True)
     await platform.handle(authorize).execute_update(
@@ -401,33 +280,6 @@ async def test_resolve_of_a_saga_that_does_not_wait_is_refused(platform: Platfor
     await platform.handle(authorize).terminate()
 
 
-async def reset(platform: Platform, saga: Any, run_id: str, event_id: int) -> None:
-    """Reset as the Temporal UI does."""
-    await platform.client.workflow_service.reset_workflow_execution(
-        ResetWorkflowExecutionRequest(
-            namespace=platform.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=saga.ref().saga_id, run_id=run_id),
-            reason="a test",
-            workflow_task_finish_event_id=event_id,
-            request_id=new_id(IdPrefix.EVENT),
-        )
-    )
-
-
-async def _has_effect(platform: Platform, saga: Any, kind: str) -> bool:
-    made = platform.sandbox.effects(saga.ref().operation_id)
-    return any(effect["operation"] == kind for effect in made)
-
-
-async def _state_is(platform: Platform, saga: Any, state: str) -> bool:
-    rows = await platform.rows(
-        "SELECT 1 FROM operations WHERE saga_id = :id AND saga_state = :state",
-        id=saga.ref().saga_id,
-        state=state,
-    )
-    return bool(rows)
-
-
 async def test_refused_undo_parks_and_is_tried_again_under_a_key_of_its_own(
     platform: Platform,
 ) -> None:
@@ -438,7 +290,7 @@ async def test_refused_undo_parks_and_is_tried_again_under_a_key_of_its_own(
     platform.sandbox.arm("capture", "decline", reference=authorize.payment_id)
     platform.sandbox.arm("void", "decline", reference=authorize.payment_id)
     waiting = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
-    await eventually(lambda: _state_is(platform, authorize, "parked"), 60)
+    await eventually(lambda: state_is(platform, authorize, "parked"), 60)
     await platform.handle(authorize).execute_update(
         "resolve",
         Resolution(decision=ResolveDecision.RETRY, actor="ops", reason="the provider is fixed"),

@@ -104,6 +104,25 @@ async def test_snapshots_are_taken_once_enough_is_sealed(engine: AsyncEngine) ->
         assert await snapshot_once(connection, every=3) == 0
 
 
+async def test_posting_right_where_a_snapshot_ends_is_counted_once(engine: AsyncEngine) -> None:
+    for number in range(3):
+        await post(engine, authorized(f"pay_{number}", 10**number))
+    async with asyncio.timeout(30):
+        while not await _seal_a_part(engine):
+            await asyncio.sleep(0.01)
+    async with engine.begin() as connection:
+        assert await snapshot_once(connection, every=1) > 0
+        [balance] = await ledger.balances(connection, "provider:sandbox:clearing")
+        [totals] = (await ledger.trial_balance(connection)).data
+    assert balance.debits_pending == totals.credits_pending == 111
+
+
+async def _seal_a_part(engine: AsyncEngine) -> bool:
+    async with engine.begin() as connection:
+        sealed = await seal_once(connection, block_size=1)
+        return sealed is not None and sealed.more
+
+
 async def test_balance_since_a_snapshot_reads_only_what_is_newer(engine: AsyncEngine) -> None:
     await post(engine, authorized("pay_1", 100))
     await seal(engine, snapshot=True)

@@ -21,7 +21,8 @@ from adapters.breaker import (
     operation_class,
     with_probe,
 )
-from recompense.contracts.provider import BreakerPolicy, ProviderOperation
+from recompense.contracts.policies import BreakerPolicy
+from recompense.contracts.provider import ProviderOperation
 from recompense.domain.failures import ProviderUnavailable
 
 POLICY = BreakerPolicy(failure_threshold=3, recovery_seconds=5, half_open_probes=2)

@@ -13,7 +13,7 @@ PAYMENT = "pay_1"
 SAGA = f"authorize/{PAYMENT}"
 
 
-def operation(attempt_state: str, saga_state: str, **changes: Any) -> Operation:
+def operation(attempt_state: str, saga_state: str, **changes: object) -> Operation:
     values: dict[str, Any] = {
         "saga_id": SAGA,
         "kind": "authorize",
@@ -30,14 +30,22 @@ def operation(attempt_state: str, saga_state: str, **changes: Any) -> Operation:
     return Operation(**values)
 
 
-def effect(step: str, outcome: str | None, *, sent: bool = True, **changes: Any) -> JournalRow:
+def effect(
+    step: str,
+    outcome: str | None,
+    *,
+    sent: bool = True,
+    known: dict[str, str] | None = None,
+    leg: int = 1,
+) -> JournalRow:
     kind = "authorize" if step == "authorize" else "void" if step.endswith(".undo") else "capture"
-    known = {"kind": outcome, "reference": "au_1"} if outcome == "approved" else None
+    if outcome == "approved":
+        known = {"kind": outcome, "reference": "au_1"}
     values: dict[str, Any] = {
         "saga_id": SAGA,
         "step": step,
         "attempt": 1,
-        "leg": 1,
+        "leg": leg,
         "provider": "sandbox",
         "operation_id": PAYMENT,
         "effect_key": f"{PAYMENT}:{step}:1",
@@ -47,13 +55,18 @@ def effect(step: str, outcome: str | None, *, sent: bool = True, **changes: Any)
         "outcome_kind": outcome,
         "outcome": known,
         "final": outcome in {"approved", "declined", "absent"},
-        **changes,
     }
     return JournalRow(**values)
 
 
-def story(operation: Operation, *journal: JournalRow, **attempt: Any) -> Story:
-    values = {"saga_id": SAGA, "number": 1, "opened_by_run": "run-1", "decision": {}, **attempt}
+def story(operation: Operation, *journal: JournalRow, **attempt: object) -> Story:
+    values: dict[str, Any] = {
+        "saga_id": SAGA,
+        "number": 1,
+        "opened_by_run": "run-1",
+        "decision": {},
+        **attempt,
+    }
     return Story(
         operation=operation, runs=[], attempts=[Attempt(**values)], journal=journal, audit=[]
     )

@@ -44,7 +44,7 @@ def test_newest_try_of_an_undo_counts() -> None:
         story(
             operation("closed", "failed"),
             effect("authorize", "approved"),
-            effect("authorize.undo", "declined", outcome=refused),
+            effect("authorize.undo", "declined", known=refused),
             effect("authorize.undo", "approved", leg=2),
         )
     )

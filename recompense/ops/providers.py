@@ -1,0 +1,179 @@
+"""`recompense providers`: policies in force, breakers, and a check against a live endpoint."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from activities.breakers import BreakerTable
+from adapters import registry
+from adapters.breaker import CLOSED, BreakerState, OperationClass, held_open
+from adapters.registration import Provider
+from adapters.transport import ObservedTransport
+from recompense.contracts.provider import CallRecord
+from recompense.ops.provider_check import CheckResult, check_provider
+from recompense.ops.terminal import (
+    NOT_IN_ORDER,
+    Actor,
+    AsJson,
+    DataDir,
+    Reason,
+    WrongUse,
+    current_actor,
+    opened_database,
+    print_json,
+    print_table,
+    run,
+    settings_of,
+    told_to_the_person,
+)
+from recompense.persistence.outbox import audit
+from recompense.settings import Settings
+
+app = typer.Typer(help="Watch and check providers.", no_args_is_help=True)
+
+Name = Annotated[str, typer.Argument(help="For example sandbox.")]
+
+
+class BreakerOrder(StrEnum):
+    """What a person may order. `open` holds until `close`."""
+
+    OPEN = "open"
+    CLOSE = "close"
+
+
+@app.command("list")
+def list_(as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """List the served providers with their policies and breakers."""
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+
+    async def work() -> list[dict[str, Any]]:
+        async with opened_database(settings) as database:
+            table = BreakerTable(database)
+            return [
+                _data(
+                    name, settings, {kind: await table.load(name, kind) for kind in OperationClass}
+                )
+                for name in settings.providers
+            ]
+
+    found = run(work(), settings)
+    if as_json:
+        print_json({"data": found})
+        return
+    columns = ["provider", "call", "tries", "gives up after", "looked up", "breaker"]
+    print_table(columns, [row for one in found for row in _rows(one)])
+
+
+@app.command()
+def check(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Check an adapter against its live endpoint.
+
+    It moves the smallest amounts: use a test account.
+    """
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+        _known(name, settings)
+
+    async def work() -> tuple[CheckResult, ...]:
+        transport = ObservedTransport(_nothing_to_note)
+        try:
+            return await check_provider(_built(name, settings, transport).port)
+        finally:
+            await transport.aclose()
+
+    results = run(work(), settings)
+    if as_json:
+        checks = [{"name": r.name, "passed": r.passed, "seen": r.seen} for r in results]
+        print_json({"provider": name, "checks": checks})
+    else:
+        rows = [[r.name, "ok" if r.passed else "wrong", r.seen or "-"] for r in results]
+        print_table(["check", "result", "seen"], rows)
+    raise typer.Exit(0 if all(r.passed for r in results) else NOT_IN_ORDER)
+
+
+@app.command()
+def breaker(
+    name: Name,
+    order: BreakerOrder,
+    reason: Reason,
+    actor: Actor = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Stop all calls to a provider, or let them through again.
+
+    An order to stop holds until the opposite is ordered.
+    """
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+        _known(name, settings)
+    target = held_open() if order is BreakerOrder.OPEN else CLOSED
+
+    async def work() -> None:
+        async with opened_database(settings) as database:
+            async with database.transaction() as session:
+                audit(
+                    session,
+                    actor=current_actor(actor),
+                    action=f"breaker_{order}",
+                    target=f"provider/{name}",
+                    reason=reason,
+                )
+            table = BreakerTable(database)
+            for kind in OperationClass:
+                await table.update(name, kind, lambda _: target)
+
+    run(work(), settings)
+    done = "are stopped" if order is BreakerOrder.OPEN else "go through again"
+    typer.echo(f"Calls to {name} {done}; workers notice within a second.")
+
+
+def _known(name: str, settings: Settings) -> None:
+    if name not in settings.providers:
+        served = ", ".join(settings.providers)
+        raise WrongUse(f"There is no provider {name}; served are: {served}.")
+
+
+def _built(name: str, settings: Settings, transport: ObservedTransport) -> Provider:
+    return registry.build(
+        name,
+        settings.provider_config(name),
+        transport=transport,
+        overrides=settings.policy_overrides.get(name),
+    )
+
+
+def _data(
+    name: str, settings: Settings, breakers: dict[OperationClass, BreakerState]
+) -> dict[str, Any]:
+    policies = registry.policies_in_force(name, settings.policy_overrides.get(name))
+    return {
+        "name": name,
+        "capabilities": registry.registration(name).capabilities.model_dump(mode="json"),
+        "policies": policies.model_dump(mode="json"),
+        "breaker": {kind.value: state.phase.value for kind, state in breakers.items()},
+    }
+
+
+def _rows(one: dict[str, Any]) -> list[list[str]]:
+    phases = ", ".join(f"{kind} {phase}" for kind, phase in one["breaker"].items())
+    calls = one["policies"]["calls"]
+    look_up = calls["lookup"]["maximum_attempts"]
+    return [
+        [
+            one["name"],
+            operation,
+            str(policy["maximum_attempts"]),
+            f"{policy['schedule_to_close_seconds']} s",
+            "-" if operation == "lookup" else f"{look_up} times",
+            phases.replace("_", " "),
+        ]
+        for operation, policy in calls.items()
+    ]
+
+
+def _nothing_to_note(record: CallRecord) -> None:
+    """The check prints its own findings."""

@@ -1,0 +1,100 @@
+"""What the live stories share: inputs, waits and looks at the rows."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+
+from recompense.contracts.sagas import (
+    PayoutInput,
+    PayoutReview,
+    PayoutReviewed,
+)
+from recompense.domain.ids import IdPrefix, new_id
+from tests.support.platform import MERCHANT, Platform, authorize_input
+from workflows.authorize import AuthorizePayment
+
+
+async def eventually(condition: Callable[[], Any], seconds: float = 30) -> Any:
+    """Wait until an awaited condition is truthy, and return it."""
+    deadline = asyncio.get_running_loop().time() + seconds
+    while True:
+        found = await condition()
+        if found or asyncio.get_running_loop().time() > deadline:
+            assert found, "it did not come true in time"
+            return found
+        await asyncio.sleep(0.1)
+
+
+def payout_input(**changes: Any) -> PayoutInput:
+    return PayoutInput.model_validate(
+        {
+            "payout_id": new_id(IdPrefix.PAYOUT),
+            "merchant_id": MERCHANT,
+            "amount": 1_000,
+            "currency": "EUR",
+            "token": "tok_ok",
+            "requested_by": "finance",
+            **changes,
+        }
+    )
+
+
+def on(payment: Any) -> dict[str, Any]:
+    return {
+        "payment_id": payment.payment_id,
+        "merchant_id": MERCHANT,
+        "requested_by": "backend",
+    }
+
+
+async def review(platform: Platform, payout: Any, word: PayoutReview) -> PayoutReviewed:
+    reviewed: PayoutReviewed = await platform.handle(payout).execute_update(
+        "review", word, result_type=PayoutReviewed
+    )
+    return reviewed
+
+
+async def operation(platform: Platform, saga: Any) -> Any:
+    (row,) = await platform.rows(
+        "SELECT * FROM operations WHERE saga_id = :id", id=saga.ref().saga_id
+    )
+    return row
+
+
+async def captured(platform: Platform) -> Any:
+    authorize = authorize_input(capture_method="automatic")
+    decided = await platform.decide(AuthorizePayment, authorize)
+    assert decided.resource.status == "captured"
+    return authorize
+
+
+async def reset(platform: Platform, saga: Any, run_id: str, event_id: int) -> None:
+    """Reset as the Temporal UI does."""
+    await platform.client.workflow_service.reset_workflow_execution(
+        ResetWorkflowExecutionRequest(
+            namespace=platform.client.namespace,
+            workflow_execution=WorkflowExecution(workflow_id=saga.ref().saga_id, run_id=run_id),
+            reason="a test",
+            workflow_task_finish_event_id=event_id,
+            request_id=new_id(IdPrefix.EVENT),
+        )
+    )
+
+
+async def has_effect(platform: Platform, saga: Any, kind: str) -> bool:
+    made = platform.sandbox.effects(saga.ref().operation_id)
+    return any(effect["operation"] == kind for effect in made)
+
+
+async def state_is(platform: Platform, saga: Any, state: str) -> bool:
+    rows = await platform.rows(
+        "SELECT 1 FROM operations WHERE saga_id = :id AND saga_state = :state",
+        id=saga.ref().saga_id,
+        state=state,
+    )
+    return bool(rows)
