@@ -1,7 +1,7 @@
 """Who may call a route: authentication, scope, rate, in this order and before anything is read.
 
-A route says who may call it in its `dependencies`: `allows(Scope.X, ...)` for callers with one of the
-scopes, or `PUBLIC`. A route that says neither is found by a test.
+A route says who may call it in its `dependencies`: `allows(Scope.X, ...)` for callers with one of
+the scopes, or `PUBLIC`. A route that says neither is found by a test.
 """
 
 from __future__ import annotations

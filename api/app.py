@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from typing import Any
 
 from fastapi import FastAPI
+from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import registry
 from adapters.breaker import MemoryBreakerStore
@@ -23,6 +26,9 @@ from recompense.persistence.claims import Claims
 from recompense.persistence.database import Database
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
+
+_EXPIRY_BATCH = 1000
+_EXPIRY_INTERVAL_SECONDS = 3600.0
 
 
 def create_app() -> FastAPI:
@@ -49,6 +55,10 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         transport = ObservedTransport(_nothing_to_note)
         closing.push_async_callback(transport.aclose)
         temporal = await connect(settings, lazy=True)
+        claims = Claims(database)
+        await closing.enter_async_context(
+            _in_background(_forget_old_keys(claims, settings.idempotency_retention_days))
+        )
         yield Parts(
             options=Options(settings.max_body_bytes, settings.temporal_ui_url),
             database=database,
@@ -67,10 +77,29 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             rate_limits=RateLimits(
                 reads=settings.rate_limit_reads, writes=settings.rate_limit_writes
             ),
-            idempotency=Idempotency(Claims(database)),
+            idempotency=Idempotency(claims),
             sagas=Sagas(temporal),
             merchants=KnownMerchants(database),
         )
+
+
+async def _forget_old_keys(claims: Claims, retention_days: int) -> None:
+    """Delete claims past their time, hour by hour, in batches that no request notices."""
+    while True:
+        deleted = 0
+        with suppress(SQLAlchemyError, OSError):
+            deleted = await claims.expire(older_than_days=retention_days, limit=_EXPIRY_BATCH)
+        await asyncio.sleep(1 if deleted == _EXPIRY_BATCH else _EXPIRY_INTERVAL_SECONDS)
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.wait({task})
 
 
 def _tokens(settings: Settings) -> Tokens:

@@ -1,4 +1,6 @@
-"""The FastAPI application, from its parts: routes, and how every failure becomes a problem document."""
+"""The FastAPI application, from its parts: routes, and how every failure becomes a problem
+document.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,10 @@ log = structlog.get_logger()
 
 
 def build_app(open_parts: OpenParts) -> FastAPI:
-    """Build the application. `open_parts` makes what it works with when it starts, and closes it."""
+    """Build the application.
+
+    `open_parts` makes what it works with when it starts, and closes it.
+    """
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -135,7 +140,8 @@ async def _database_failure(request: Request, error: Exception) -> Response:
 
 def _is_away(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None)
-    # No state: there was no answer. 08: connection, 53: no room, 57: stopping, canceled by a timeout,
+    # No state: there was no answer. 08: connection, 53: no room, 57: stopping, canceled by a
+    # timeout,
     # 55: a lock was not given in time, 40: serialization.
     return state is None or state[:2] in {"08", "40", "53", "55", "57"}
 

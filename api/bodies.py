@@ -28,7 +28,10 @@ Model = TypeVar("Model", bound=Body)
 
 
 class JsonBody(Generic[Model]):
-    """The dependency that reads a route's body. With `optional` an absent body is an empty object."""
+    """The dependency that reads a route's body.
+
+    With `optional` an absent body is an empty object.
+    """
 
     def __init__(self, model: type[Model], *, optional: bool = False) -> None:
         self.model = model

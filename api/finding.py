@@ -43,7 +43,10 @@ async def show(
 async def row_of(
     request: Request, prefix: IdPrefix, resource_id: str, table: type[Listed]
 ) -> Listed | None:
-    """The row of a resource that the caller may see. None: there is no row. Raises `Problem` 404."""
+    """The row of a resource that the caller may see.
+
+    None: there is no row. Raises `Problem` 404.
+    """
     if not is_id(prefix, resource_id):
         raise Problem("not_found")
     async with parts_of(request).database.transaction() as session:
@@ -69,7 +72,10 @@ async def payment_of(request: Request, payment_id: str, *, unstarted: str) -> Pa
 async def unstarted_resource(
     request: Request, prefix: IdPrefix, resource_id: str, table: type[Listed]
 ) -> AnyView | None:
-    """A resource that has no row yet. None: it has one. Raises `Problem` 404 when it is not there."""
+    """A resource that has no row yet.
+
+    None: it has one. Raises `Problem` 404 when it is not there.
+    """
     if await row_of(request, prefix, resource_id, table) is not None:
         return None
     waiting = await _waiting(request, resource_id)

@@ -1,7 +1,7 @@
 """Idempotency keys: one key, one operation, one answer.
 
-The path without faults is two transactions: the claim, and the stored answer. Everything else (another
-request's claim, a lease that lapsed, an answer that was only 202) costs what it needs.
+The path without faults is two transactions: the claim, and the stored answer. Everything else
+(another request's claim, a lease that lapsed, an answer that was only 202) costs what it needs.
 """
 
 from __future__ import annotations

@@ -20,7 +20,8 @@ class KnownMerchants:
     async def require(self, caller: Caller, merchant_id: str) -> None:
         """Make sure that the caller may act for this merchant. Raises `Problem` 404.
 
-        A token that is bound to it vouches for the merchant; the saga's first step makes sure again.
+        A token that is bound to it vouches for the merchant; the saga's first step makes sure
+        again.
         """
         if not caller.may_see(merchant_id):
             raise Problem("merchant_not_found")

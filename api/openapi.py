@@ -121,7 +121,10 @@ def document(app: FastAPI) -> dict[str, Any]:
 
 
 def scopes_of(route: APIRoute) -> frozenset[Scope] | None:
-    """The scopes that a route asks for: one of them is enough. Empty: public. None: it says nothing."""
+    """The scopes that a route asks for: one of them is enough.
+
+    Empty: public. None: it says nothing.
+    """
     declared = [
         dependency.call.scopes
         for dependency in route.dependant.dependencies

@@ -52,7 +52,10 @@ class _Performance:
     acts: bool
 
     async def perform(self, held: Held) -> Answer:
-        """Start or attach to the saga. One that has ended is never started again: the rows answer."""
+        """Start or attach to the saga.
+
+        One that has ended is never started again: the rows answer.
+        """
         saga = self.chosen
         if held.earlier is not None:
             # The ids of the first request count, whatever this one has chosen.
@@ -94,7 +97,10 @@ class _Performance:
 
 
 def wait_of(request: Request) -> float:
-    """How long the caller wants to wait: `Prefer: wait=N` (RFC 7240). What cannot be read is ignored."""
+    """How long the caller wants to wait: `Prefer: wait=N` (RFC 7240).
+
+    What cannot be read is ignored.
+    """
     for header in request.headers.getlist("prefer"):
         for preference in header.split(","):
             name, _, value = preference.partition(";")[0].partition("=")

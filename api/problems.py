@@ -54,7 +54,8 @@ class Problem(Exception):
         headers: Mapping[str, str] | None = None,
         members: Mapping[str, str] | None = None,
     ) -> None:
-        # A refusal that a saga decided may have a code of its own: it is a conflict like the others.
+        # A refusal that a saga decided may have a code of its own: it is a conflict like the
+        # others.
         entry = CATALOGUE.get(code, Entry(409, "The state forbids it"))
         super().__init__(detail or entry.title)
         self.code = code

@@ -1,7 +1,8 @@
 """Sagas as the API reaches them: start one and wait for its decision, hand it a person's word.
 
-Whatever Temporal does meanwhile, the caller's question has one of three answers here: the decision; None,
-when Temporal has the start and the rows tell the rest; or `Problem` 503, when that is not certain.
+Whatever Temporal does meanwhile, the caller's question has one of three answers here: the decision;
+None, when Temporal has the start and the rows tell the rest; or `Problem` 503, when that is not
+certain.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ from recompense.contracts.starting import (
 )
 
 _PATIENCE_SECONDS = 1.5
-"""A server that is down is noticed by the client library after 6 to 9 seconds; we ask after this long."""
+"""A server that is down is noticed by the client library after 6 to 9 seconds; we ask after this
+long.
+"""
 
 _QUICK_SECONDS = 1.0
 _UPDATE_SECONDS = 10.0
@@ -58,9 +61,9 @@ class Sagas:
     async def decide(self, start: SagaStart, wait_seconds: float) -> AnyDecision | None:
         """Start the saga or attach to it, and wait for its decision.
 
-        None: Temporal has the start, and no decision came within the wait, or none will come any more.
-        Raises `Problem` 503 when it is not known that Temporal has the start, and `NeverStarted` when it
-        provably has not.
+        None: Temporal has the start, and no decision came within the wait, or none will come any
+        more. Raises `Problem` 503 when it is not known that Temporal has the start, and
+        `NeverStarted` when it provably has not.
         """
         if wait_seconds <= 0:
             await self._start(start)

@@ -1,7 +1,8 @@
-"""Access tokens: JSON Web Tokens signed by a secret of ours (HS256) or by a key of a JWKS (RS256, ES256).
+"""Access tokens: JSON Web Tokens signed by a secret of ours (HS256) or by a key of a JWKS (RS256,
+ES256).
 
-The algorithm that a token names only chooses among those that its kind of key allows: a public key is
-never taken for a secret (RFC 8725, section 3.1).
+The algorithm that a token names only chooses among those that its kind of key allows: a public key
+is never taken for a secret (RFC 8725, section 3.1).
 """
 
 from __future__ import annotations
@@ -65,7 +66,8 @@ class PublishedKeys:
             public = [key for key in document["keys"] if key.get("kty") in {"RSA", "EC"}]
             self._keys = KeySet.import_key_set({"keys": public})
         except (OSError, httpx.HTTPError, ValueError, KeyError, TypeError, JoseError):
-            # The keys that are known stay good: an issuer that is down for a while locks nobody out.
+            # The keys that are known stay good: an issuer that is down for a while locks nobody
+            # out.
             return
 
 

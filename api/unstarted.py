@@ -40,7 +40,10 @@ def saga_of(claim: StoredClaim) -> AnySagaInput:
 async def unstarted_view(
     session: AsyncSession, saga: AnySagaInput, made_at: datetime
 ) -> AnyView | None:
-    """The resource that an operation is going to make or change. None: what it is about is missing."""
+    """The resource that an operation is going to make or change.
+
+    None: what it is about is missing.
+    """
     match saga:
         case AuthorizeInput():
             return _payment(saga, made_at)

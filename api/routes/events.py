@@ -22,7 +22,10 @@ router = APIRouter(tags=["events"])
 
 
 class EventView(BaseModel):
-    """What happened, with the object as it was then. `id` is also the `webhook-id` of its deliveries."""
+    """What happened, with the object as it was then.
+
+    `id` is also the `webhook-id` of its deliveries.
+    """
 
     id: str
     type: str

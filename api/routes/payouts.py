@@ -53,7 +53,10 @@ _RefuseBody = JsonBody(RefusePayout)
 async def create_payout(
     request: Request, body: Annotated[CreatePayout, Depends(_CreateBody)]
 ) -> Response:
-    """Pay a merchant's available money out. Above the merchant's threshold it awaits an approval."""
+    """Pay a merchant's available money out.
+
+    Above the merchant's threshold it awaits an approval.
+    """
     caller = caller_of(request)
     await parts_of(request).merchants.require(caller, body.merchant_id)
     saga = PayoutInput(

@@ -26,7 +26,10 @@ class BreakerView(BaseModel):
 
 
 class ProviderView(BaseModel):
-    """A provider. `health` is `up` when every breaker is closed, `down` when none is, else `degraded`."""
+    """A provider.
+
+    `health` is `up` when every breaker is closed, `down` when none is, else `degraded`.
+    """
 
     name: str
     capabilities: Capabilities

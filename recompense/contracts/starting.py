@@ -52,7 +52,10 @@ _DECISIONS: dict[SagaKind, type[AnyDecision]] = {
 
 @dataclass(frozen=True)
 class SagaStart:
-    """All that Temporal is told when a saga starts. `decision` is the type of the update's answer."""
+    """All that Temporal is told when a saga starts.
+
+    `decision` is the type of the update's answer.
+    """
 
     workflow: str
     workflow_id: str

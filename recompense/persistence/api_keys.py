@@ -53,7 +53,10 @@ async def create(
 
 
 async def revoke(session: AsyncSession, key_id: str, *, actor: str, reason: str) -> bool:
-    """Revoke a key; callers notice within a minute. False: there is no such key, or not any more."""
+    """Revoke a key; callers notice within a minute.
+
+    False: there is no such key, or not any more.
+    """
     revoked = await session.exec(
         update(ApiKey)
         .where(col(ApiKey.id) == key_id, col(ApiKey.revoked_at).is_(None))

@@ -1,4 +1,6 @@
-"""The tables behind the HTTP API: claims of idempotency keys with their stored answers, and API keys."""
+"""The tables behind the HTTP API: claims of idempotency keys with their stored answers, and API
+keys.
+"""
 
 from datetime import datetime
 from typing import Any

@@ -122,7 +122,8 @@ class Claims:
     """The claims of one database."""
 
     def __init__(self, database: Database) -> None:
-        # One statement is one transaction already: without BEGIN and COMMIT it costs one round trip.
+        # One statement is one transaction already: without BEGIN and COMMIT it costs one round
+        # trip.
         self._engine: AsyncEngine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def claim(self, new: NewClaim) -> StoredClaim | None:
@@ -173,13 +174,18 @@ class Claims:
         await self._execute(_DROP, id=claim_id, holder=holder)
 
     async def answer(self, claim_id: bytes, status: int, body: str, location: str | None) -> bool:
-        """Store an answer. A final one replaces none or a 202; a 202 only none. False: it did not."""
+        """Store an answer.
+
+        A final one replaces none or a 202; a 202 only none. False: it did not.
+        """
         stored = await self._row(_ANSWER, id=claim_id, status=status, body=body, location=location)
         return stored is not None
 
-    async def expire(self, *, older_than_days: int, limit: int) -> None:
-        """Delete a batch of claims past their time, oldest first."""
-        await self._execute(_EXPIRE, days=older_than_days, limit=limit)
+    async def expire(self, *, older_than_days: int, limit: int) -> int:
+        """Delete a batch of claims past their time, oldest first. Returns how many."""
+        async with self._engine.connect() as connection:
+            values = {"days": older_than_days, "limit": limit}
+            return (await connection.execute(_EXPIRE, values)).rowcount
 
     async def _row(self, statement: TextClause, **parameters: object) -> Row[Any] | None:
         for last_try in (False, True):

@@ -1,4 +1,7 @@
-"""What callers read: resources, pages of them, and where an operation stands. Nothing here writes."""
+"""What callers read: resources, pages of them, and where an operation stands.
+
+Nothing here writes.
+"""
 
 from __future__ import annotations
 

@@ -18,7 +18,6 @@ from recompense.contracts.views import (
 from recompense.domain.states import CaptureStatus, PaymentStatus, PayoutStatus, RefundStatus
 from recompense.persistence.tables import Capture, Payment, Payout, Refund
 
-
 AUTHORIZED_STATUSES = frozenset(
     {
         PaymentStatus.AUTHORIZED,

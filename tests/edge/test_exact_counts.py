@@ -20,7 +20,8 @@ def test_authorization_takes_four_transactions_with_the_api_included(api: Api) -
     for _ in range(ROUNDS):
         assert api.post("/v1/payments", PAYMENT, token=token).status_code == 201
     after = _settled_commits(api)
-    # Reading the counter is a transaction too: once or twice while it settles, never once a payment.
+    # Reading the counter is a transaction too: once or twice while it settles, never once a
+    # payment.
     assert ROUNDS * BUDGET <= after - before < ROUNDS * (BUDGET + 1)
 
 

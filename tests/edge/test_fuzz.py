@@ -1,4 +1,6 @@
-"""Schemathesis against the served API: whatever the OpenAPI document allows, the answers keep to it."""
+"""Schemathesis against the served API: whatever the OpenAPI document allows, the answers keep to
+it.
+"""
 
 from __future__ import annotations
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import httpx
 import psycopg
 import pytest
 
@@ -209,7 +211,7 @@ def test_operation_that_ended_while_its_request_was_dead_is_answered_from_its_ro
 
 
 def test_temporal_down_is_503_soon_and_the_retry_moves_money_once(
-    api: Api, sandbox: Sandbox
+    api: Api, sandbox: Sandbox, caplog: pytest.LogCaptureFixture
 ) -> None:
     key = fresh_key()
     dead = f"127.0.0.1:{free_port()}"
@@ -223,9 +225,60 @@ def test_temporal_down_is_503_soon_and_the_retry_moves_money_once(
         assert cut_off.http.get("/healthz").status_code == 200
         ready = cut_off.http.get("/readyz")
         assert (ready.status_code, ready.json()["temporal"]) == (503, "down")
+    gc.collect()
+    assert "never retrieved" not in caplog.text
     retried = api.post("/v1/payments", PAYMENT, key=key)
     assert retried.status_code == 201
     assert len(sandbox.effects(retried.json()["id"])) == 1
+
+
+def test_wait_that_runs_out_is_202_and_the_saga_goes_on(api: Api, sandbox: Sandbox) -> None:
+    sandbox.arm("authorize", "pending", delay_ms=3000)
+    try:
+        accepted = api.post("/v1/payments", PAYMENT, headers={"Prefer": "wait=1"})
+        assert (accepted.status_code, accepted.json()["status"]) == (202, "processing")
+        for _ in range(300):
+            shown = api.get(accepted.headers["Location"]).json()
+            if shown["status"] != "processing":
+                break
+            time.sleep(0.1)
+        assert shown["status"] == "authorized"
+    finally:
+        sandbox.clear_faults()
+
+
+def test_caller_that_hangs_up_loses_nothing(api: Api, sandbox: Sandbox) -> None:
+    key = fresh_key()
+    sandbox.arm("authorize", "slow", delay_ms=500)
+    try:
+        headers = {"Authorization": f"Bearer {mint()}", "Idempotency-Key": key}
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.post(f"{api.base_url}/v1/payments", json=PAYMENT, headers=headers, timeout=0.2)
+        for _ in range(100):
+            answer = api.post("/v1/payments", PAYMENT, key=key)
+            if answer.status_code != 409:
+                break
+            time.sleep(0.1)
+    finally:
+        sandbox.clear_faults()
+    assert (answer.status_code, answer.json()["status"]) == (201, "authorized")
+    assert answer.headers["Idempotent-Replayed"] == "true"
+    assert len(sandbox.effects(answer.json()["id"])) == 1
+
+
+async def test_claims_past_their_time_are_forgotten_and_no_others(api: Api) -> None:
+    old, young = fresh_key(), fresh_key()
+    for key in (old, young):
+        api.post("/v1/payments", PAYMENT, key=key)
+    statement = (
+        "UPDATE idempotency_claims SET created_at = now() - interval '31 days' WHERE key = %s"
+    )
+    _execute(api, statement, old)
+    database = Database(api.database_url)
+    assert await Claims(database).expire(older_than_days=30, limit=10) == 1
+    await database.close()
+    assert "Idempotent-Replayed" in api.post("/v1/payments", PAYMENT, key=young).headers
+    assert "Idempotent-Replayed" not in api.post("/v1/payments", PAYMENT, key=old).headers
 
 
 def test_database_down_is_503_soon(api: Api) -> None:
