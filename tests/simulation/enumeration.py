@@ -1,0 +1,109 @@
+"""All cases: every fault of every call of every scene, and every disturbance at every point.
+
+Where the points are is found by playing the case without a disturbance first.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from functools import cache
+
+from tests.simulation.cases import Case, Outcome, play
+from tests.simulation.disturbances import (
+    ANYWHERE,
+    AT_CALL,
+    AT_COMMIT,
+    AT_TASK,
+    Disturbance,
+)
+from tests.simulation.provider import LOOKUP, Fault
+from tests.simulation.scenes import SCENES
+
+MONEY_FAULTS = (
+    *(f"F{number}" for number in range(1, 19)),
+    "F19",
+    "F20",
+    "late",
+)
+FOR_EVER = 99
+LASTING = ("F1", "F2", "F6", "F9", "F10")
+LOOKUP_FAULTS = ("F1", "F2", "F4", "F6", "F9", "F12", "F16", "invisible")
+MOST_POINTS = 12
+
+
+@cache
+def faults_of(scene_name: str) -> tuple[tuple[Fault, ...], ...]:
+    """Every way in which the provider can fail this scene; first of all, none."""
+    found: list[tuple[Fault, ...]] = [()]
+    for call in SCENES[scene_name].calls:
+        found += [(Fault(kind, call),) for kind in MONEY_FAULTS]
+        found += [(Fault(kind, call, 1, 2),) for kind in ("F2", "F3", "F9")]
+        found += [(Fault(kind, call, 1, FOR_EVER),) for kind in LASTING]
+        for kind in LOOKUP_FAULTS:
+            found.append((Fault("F3", call), Fault(kind, LOOKUP)))
+            found.append((Fault("F2", call), Fault(kind, LOOKUP, 1, 3)))
+        found += [(Fault("F3", call), Fault(kind, LOOKUP, 1, FOR_EVER)) for kind in ("F2", "F16")]
+    return tuple(found)
+
+
+@cache
+def undisturbed(scene_name: str, faults: tuple[Fault, ...]) -> Outcome:
+    """The case without a disturbance: it tells where the points are."""
+    return play(Case(scene_name, faults))
+
+
+@cache
+def disturbances_of(scene_name: str, faults: tuple[Fault, ...]) -> tuple[Disturbance, ...]:
+    """Every disturbance at every point of a scene with its faults."""
+    seen = undisturbed(scene_name, faults)
+    found: list[Disturbance] = []
+    for point in _points(seen.commits):
+        found += [Disturbance(kind, point) for kind in AT_COMMIT]
+    found += [Disturbance("crash_task", point) for point in _points(seen.tasks)]
+    for point in _points(seen.main_tasks):
+        found += [Disturbance(kind, point) for kind in AT_TASK if kind != "crash_task"]
+        found += [Disturbance("reset", point, kept) for kept in range(point)]
+        found.append(Disturbance("reset_twice", point, point - 1))
+    for point in _points(seen.calls):
+        found.append(Disturbance("lose_try", point))
+    for point in _points(seen.sent):
+        found += [Disturbance(kind, point) for kind in AT_CALL if kind != "lose_try"]
+    found += [Disturbance("reset_late", 0, kept) for kept in range(min(seen.main_tasks, 6))]
+    calls = SCENES[scene_name].calls
+    found += [d for d in ANYWHERE if calls or d.kind not in {"still", "flight"}]
+    return tuple(found)
+
+
+def _points(count: int, *, first: int = 1) -> Iterator[int]:
+    """The points of one kind; the middle of a long wait repeats itself, and is left out."""
+    if count <= MOST_POINTS:
+        yield from range(first, count + 1)
+    else:
+        yield from range(first, MOST_POINTS - 2)
+        yield from range(count - 2, count + 1)
+
+
+def single_cases() -> Iterator[Case]:
+    """Every scene x every fault x (nothing, or every disturbance at every point)."""
+    for scene_name in SCENES:
+        for faults in faults_of(scene_name):
+            if not undisturbed(scene_name, faults).fired:
+                continue
+            yield Case(scene_name, faults)
+            for disturbance in disturbances_of(scene_name, faults):
+                yield Case(scene_name, faults, (disturbance,))
+
+
+def pair(seed: int) -> Case:
+    """Two faults or one, and two disturbances, by a seed."""
+    chance = random.Random(seed)  # noqa: S311 - a case is to be repeatable, not secret
+    scene_name = chance.choice(list(SCENES))
+    faults = chance.choice(faults_of(scene_name))
+    if chance.random() < 0.5:
+        more = chance.choice(faults_of(scene_name))
+        kinds = {(fault.call, fault.nth) for fault in faults}
+        faults += tuple(fault for fault in more if (fault.call, fault.nth) not in kinds)
+    points = disturbances_of(scene_name, faults)
+    troubles = tuple(dict.fromkeys(chance.choice(points) for _ in range(2)))
+    return Case(scene_name, faults, troubles, seed)
