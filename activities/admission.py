@@ -86,7 +86,8 @@ async def decide_once(
             return answer(verdict=standing.verdict, attempt=standing.attempt, resource=resource)
         attempt = standing.opened or await decision_of(work, saga, standing.attempt)
         if attempt.decision is not None:
-            return await _decided(tools, work, saga, answer.model_validate(attempt.decision))
+            decided = answer.model_validate(attempt.decision)
+            return await _decided(tools, work, saga, decided, view)
         admission = Admission(tools, work, saga, standing)
         admitted = await _decide(
             work, admission, answer, decide, view, savepoint=writes_before_refusing
@@ -122,10 +123,34 @@ async def _decide(
 
 
 async def _decided(
-    tools: Toolbox, work: Work, saga: SagaRef, decided: Admitted[Resource]
+    tools: Toolbox,
+    work: Work,
+    saga: SagaRef,
+    decided: Admitted[Resource],
+    view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
 ) -> Admitted[Resource]:
-    if decided.effect is None:
+    if decided.refusal is not None:
         return decided
+    if decided.effect is None:
+        return await _decided_since(tools, work, saga, decided, view)
     row = await journal.require(work, journal.position(decided.effect))
     right = plan_of_row(tools, saga, row, current_run()).right
     return decided.model_copy(update={"effect": decided.effect.model_copy(update={"right": right})})
+
+
+async def _decided_since(
+    tools: Toolbox,
+    work: Work,
+    saga: SagaRef,
+    decided: Admitted[Resource],
+    view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
+) -> Admitted[Resource]:
+    # The decision was to ask a person, who may have answered another run since: a run after a reset
+    # must not ask again, for the word that was given is not given twice.
+    effects = await work.forward_effects(saga.saga_id, decided.attempt)
+    return decided.model_copy(
+        update={
+            "effect": plan_of_row(tools, saga, effects[-1], current_run()) if effects else None,
+            "resource": await view(work, saga),
+        }
+    )

@@ -4,6 +4,9 @@ terms ask for it.
 
 from __future__ import annotations
 
+import asyncio
+from datetime import timedelta
+
 from temporalio import workflow
 
 from recompense.contracts import activities
@@ -29,6 +32,9 @@ from recompense.contracts.views import PayoutView
 from workflows.compensation import is_final
 from workflows.saga import Saga
 from workflows.turns import TakeBack, canceled, never_happened
+
+LOOK_AGAIN_AFTER = timedelta(hours=1)
+"""How long a payout that waits for an approval sleeps before it looks where it stands."""
 
 
 @workflow.defn(name="Payout")
@@ -76,9 +82,8 @@ class Payout(Saga[PayoutView]):
                 code="payout_not_reviewable",
                 message="This payout is not in a state that can be changed.",
             )
-        awaits_approval = self._view is not None and self._view.status == "awaiting_approval"
         cancels = review.decision is PayoutReviewDecision.CANCEL
-        if not cancels and not awaits_approval:
+        if not cancels and not self._awaits_approval():
             return Refusal(
                 code="payout_not_awaiting_approval",
                 message="This payout does not wait for an approval.",
@@ -87,6 +92,9 @@ class Payout(Saga[PayoutView]):
         if approves and review.actor == self._payout.requested_by:
             return Refusal(code="four_eyes", message="Who asked for a payout cannot approve it.")
         return None
+
+    def _awaits_approval(self) -> bool:
+        return self._view is not None and self._view.status == "awaiting_approval"
 
     def is_interrupted(self, answer: EffectAnswer) -> bool:
         """Only a request to take the payout back ends the wait: money on its way is not given up
@@ -98,26 +106,41 @@ class Payout(Saga[PayoutView]):
         admitted = await self.admit(activities.admit_payout, self._payout)
         if admitted.refusal is not None:
             return self.refuse(admitted.refusal)
-        plan = admitted.effect
-        if plan is None:
+        while admitted.effect is None:
             self._show(admitted.resource)
-            plan = await self._approval()
-            if plan is None:
+            if not self._awaits_approval():
                 return self.result("not paid: a person said no", self._view)
-        return await self._pay(plan)
+            if await self._is_reviewed():
+                plan = await self._approval()
+                if plan is None:
+                    return self.result("not paid: a person said no", self._view)
+                return await self._pay(plan)
+            # The word may have been given to another run of this saga, which does not tell this one.
+            admitted = await self.admit(activities.admit_payout, self._payout)
+        return await self._pay(admitted.effect)
 
     def _show(self, payout: PayoutView | None) -> None:
         self._view = payout
         self.decide(payout)
 
-    async def _approval(self) -> EffectPlan | None:
-        """Wait for a person. None: rejected or canceled."""
+    async def _is_reviewed(self) -> bool:
+        """Wait for a person, or for a cancel. False: it is time to see where the payout stands."""
         self.say("waiting for an approval")
         self._reviewable = True
-        await workflow.wait_condition(lambda: self._review is not None or self.cancel_requested)
-        if self._review is None:
-            raise canceled("canceled")
+        try:
+            await workflow.wait_condition(
+                lambda: self._review is not None or self.cancel_requested, timeout=LOOK_AGAIN_AFTER
+            )
+        except asyncio.TimeoutError:
+            self._reviewable = False
+            return False
+        return True
+
+    async def _approval(self) -> EffectPlan | None:
+        """Take a person's word. None: rejected or canceled."""
         review = self._review
+        if review is None:
+            raise canceled("canceled")
         recorded = await self.step(activities.review_payout, self._reviewed(review))
         self._reviewable = False
         self.proceed(recorded)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 
+from recompense.persistence.saga_tables import ProviderEventRow
 from tests.simulation.clock import Stuck
 from tests.simulation.disturbances import Disturbance, Trouble, parsed
 from tests.simulation.instances import TaskFailed
@@ -66,6 +67,7 @@ class Outcome:
     main_tasks: int = 0
     calls: int = 0
     sent: int = 0
+    reached: int = 0
     effects: int = 0
     asked_people: int = 0
     replays: int = 0
@@ -93,6 +95,7 @@ def play(case: Case) -> Outcome:
     outcome.fired = trouble.fired == set(case.disturbances) and _fired(case, world)
     outcome.commits, outcome.tasks = trouble.commits, trouble.tasks
     outcome.main_tasks, outcome.calls = trouble.main_tasks, trouble.calls
+    outcome.reached = world.provider.reached
     outcome.sent, outcome.replays = len(world.provider.sent), world.server.replays
     outcome.effects = len(world.provider.effects) - before
     outcome.faults_fired = tuple(world.provider.fired)
@@ -106,6 +109,9 @@ def _to_the_end(world: World, trouble: Trouble, outcome: Outcome) -> None:
     if trouble.late():
         world.clock.run()
     for _ in range(ANSWERS_BY_PEOPLE):
+        if any(row.status == "received" for row in world.store.rows(ProviderEventRow)):
+            world.server.start("RelayProviderEvents", "relay", None)
+            world.clock.run()
         parked = world.parked()
         if not parked:
             return

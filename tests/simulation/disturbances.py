@@ -38,7 +38,6 @@ def parsed(text: str) -> Disturbance:
 RESETS = frozenset({"reset", "reset_late", "reset_twice"})
 AT_COMMIT = ("crash_before", "crash_after", "cut_before", "cut_after")
 AT_TASK = ("crash_task", "cancel", "copy", "restart", "lose_task")
-AT_CALL = ("crash_sending", "crash_sent", "lose_try")
 ANYWHERE = (
     Disturbance("hook", 0.5),
     Disturbance("hook", 0.02),

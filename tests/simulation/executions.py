@@ -83,6 +83,7 @@ class Executor:
         }
         self.tries: list[_Try] = []
         self.log: list[str] = []
+        self.parks: list[Order] = []
         self.on_try: Callable[[Order, int], None] = lambda order, attempt: None
         self.on_killed: Callable[[], None] = lambda: None
 
@@ -194,6 +195,8 @@ class _Try:
         self._coroutine = function(*decoded(order.arguments, types))
         executor.tries.append(self)
         executor.log.append(order.name)
+        if order.name == "saga.park":
+            executor.parks.append(order)
         self._step()
 
     def kill(self) -> None:

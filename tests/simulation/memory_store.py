@@ -67,7 +67,7 @@ class MemoryStore:
         self.commits = 0
         self.before_commit: Callable[[], None] = _nothing
         self.after_commit: Callable[[], None] = _nothing
-        self._numbers = 0
+        self.numbers = 0
 
     def work(self) -> _Transaction:
         """Open a transaction."""
@@ -86,8 +86,8 @@ class MemoryStore:
 
     def next_number(self) -> int:
         """An identity column's next value."""
-        self._numbers += 1
-        return self._numbers
+        self.numbers += 1
+        return self.numbers
 
 
 class _Transaction:

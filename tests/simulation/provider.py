@@ -66,6 +66,8 @@ class Effect:
     visible_at: datetime | None = None
     payout_state: PayoutState | None = None
     late: bool = False
+    forgotten: bool = False
+    """The provider does not know it any more: only its settlement report does."""
 
     @property
     def stands(self) -> bool:
@@ -123,10 +125,10 @@ class ModelProvider:
         self.fired: list[str] = []
         self.effects: list[Effect] = []
         self.counts: dict[str, int] = {}
+        self.reached = 0
         self.sent: list[tuple[str, datetime]] = []
         self.on_effect: Callable[[bool, int], None] = lambda sent, count: None
         self._poisoned: set[str] = set()
-        self._forgotten: set[str] = set()
         self._mismatched: set[str] = set()
         self._events = 0
 
@@ -176,7 +178,7 @@ class ModelProvider:
         if effect_key in self._mismatched:
             raise ProviderAnswerMismatch("the provider answered about another amount")
         effect = self._of(effect_key)
-        if effect is None or effect_key in self._forgotten:
+        if effect is None or effect.forgotten:
             return Found(answer=Absent())
         if effect.visible_at is not None and effect.visible_at > self._clock.now():
             return Found(answer=Absent())
@@ -216,13 +218,13 @@ class ModelProvider:
             if first and self.habits.in_flight_seconds
             else LATENCY_SECONDS
         )
-        count = len(self.sent)
-        self.on_effect(False, count)
+        self.on_effect(False, len(self.sent))
         await self._fail_before(kind)
         if call.effect_key in self._poisoned:
             raise OutcomeUnknown("the provider answered 500")
         outcome = self._once(call, kind)
-        self.on_effect(True, count)
+        self.reached += 1
+        self.on_effect(True, self.reached)
         await self._fail_after(kind, call)
         return outcome
 
@@ -258,7 +260,9 @@ class ModelProvider:
             case "F17":
                 raise OutcomeUnknown("the key is in progress")
             case "F20":
-                self._forgotten.add(call.effect_key)
+                effect = self._of(call.effect_key)
+                if effect is not None:
+                    effect.forgotten = True
 
     async def _fail_reading(self, fault: Fault) -> None:
         match fault.kind:

@@ -27,6 +27,7 @@ class Snapshot:
     book: Mark
     effects: list[Effect]
     asked: tuple[Any, ...]
+    numbers: int
 
 
 @cache
@@ -50,6 +51,7 @@ def _past_of(scene_name: str) -> Snapshot:
         world.store.book.mark(),
         world.provider.effects,
         tuple(world.asked),
+        world.store.numbers,
     )
 
 
@@ -64,6 +66,7 @@ def world_of(scene_name: str, seed: int) -> World:
     for table, key, values in past.rows:
         store.tables.setdefault(table, {})[key] = _row(table, values)
     store.taken = {key: store.tables[table][at] for key, (table, at) in past.keys.items()}
+    store.numbers = past.numbers
     store.book.back_to(past.book)
     world.provider.effects = [replace(effect) for effect in past.effects]
     world.provider.habits = Habits(**scene.habits)

@@ -11,7 +11,12 @@ from activities.registry import in_house_activities, provider_activities
 from activities.toolbox import Toolbox
 from adapters.sandbox.policy import CAPABILITIES, POLICIES
 from recompense.contracts.policies import PendingPolicy, ProviderPolicies
-from recompense.contracts.provider import Capabilities, ProviderEvent, ProviderPort
+from recompense.contracts.provider import (
+    Capabilities,
+    ProviderEvent,
+    ProviderOperation,
+    ProviderPort,
+)
 from recompense.contracts.sagas import (
     DECISION_UPDATE_ID,
     ProviderEventInput,
@@ -19,13 +24,15 @@ from recompense.contracts.sagas import (
     ResolveDecision,
 )
 from recompense.contracts.starting import APPLY_PROVIDER_EVENT, WORKFLOW_TYPES, event_workflow_id
+from recompense.contracts.steps import Park
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.saga_tables import JournalRow, ProviderEventRow
 from recompense.persistence.tables import Merchant
 from tests.simulation.clock import Clock
 from tests.simulation.executions import Executor
 from tests.simulation.memory_store import MemoryStore
-from tests.simulation.provider import ModelProvider
+from tests.simulation.instances import decoded
+from tests.simulation.provider import Effect, ModelProvider
 from tests.simulation.server import Run, Server
 
 PROVIDER = "model"
@@ -135,14 +142,14 @@ class World:
 
     def answer_truly(self, run: Run) -> None:
         """A person looks into the provider's log, and answers a parked saga."""
-        row = self._asked_about(saga_of(run))
-        effect = next(
-            (e for e in self.provider.effects if row and e.effect_key == row.effect_key), None
-        )
+        effect = self._asked_about(run)
         if effect is not None and effect.status in {"pending", "requires_action"}:
             # Whoever says that it failed has made sure at the provider that it never will succeed.
             effect.status, effect.payout_state = "declined", None
-        made = effect is not None and effect.status in {"made", "taken back"}
+        voided = effect is not None and effect.operation is ProviderOperation.AUTHORIZE
+        made = effect is not None and (
+            effect.status == "made" or (voided and effect.status == "taken back")
+        )
         resolution = Resolution(
             decision=ResolveDecision.SUCCEEDED if made else ResolveDecision.FAILED,
             actor="ops",
@@ -151,11 +158,23 @@ class World:
         )
         self.server.update(run, "resolve", f"resolve-{len(run.answers)}", resolution)
 
-    def _asked_about(self, saga_id: str) -> JournalRow | None:
-        rows = [
-            row for row in self.store.rows(JournalRow) if row.saga_id == saga_id and not row.final
-        ]
-        return rows[-1] if rows else None
+    def _asked_about(self, run: Run) -> Effect | None:
+        """The effect that the run's last question is about, as the provider knows it."""
+        parked = [order for order in self.executor.parks if order.run_id in _family(self, run)]
+        (park,) = decoded(parked[-1].arguments, [Park])
+        keys = {
+            row.effect_key
+            for row in self.store.rows(JournalRow)
+            if (row.saga_id, row.step, row.attempt)
+            == (park.saga.saga_id, park.step, park.attempt)
+        }
+        made = [effect for effect in self.provider.effects if effect.effect_key in keys]
+        return made[-1] if made else None
+
+
+def _family(world: World, run: Run) -> set[str]:
+    """The run and those it was reset from: it has inherited their questions."""
+    return {other.run_id for other in world.server.runs if other.workflow_id == run.workflow_id}
 
 
 def saga_of(run: Run) -> str:
