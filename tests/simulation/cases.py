@@ -6,20 +6,23 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
+from zlib import crc32
 
 from recompense.persistence.saga_tables import ProviderEventRow
 from tests.simulation.clock import Stuck
 from tests.simulation.disturbances import Disturbance, Trouble, parsed
 from tests.simulation.instances import TaskFailed
-from tests.simulation.invariants import INVARIANTS
+from tests.simulation.invariants import INVARIANTS, histories_replay
 from tests.simulation.provider import Fault
-from tests.simulation.scenes import SCENES
+from tests.simulation.scenes import SCENES, Scene
 from tests.simulation.server import NotDeterministic
 from tests.simulation.snapshots import world_of
 from tests.simulation.world import World
 
 logging.getLogger("temporalio").setLevel(logging.CRITICAL)
 ANSWERS_BY_PEOPLE = 6
+REPLAY_EVERY = 4
+"""Every crash replays what it has to. Of the histories at the end, every fourth case's are enough."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +89,12 @@ def play(case: Case) -> Outcome:
         run = world.ask(scene.saga)
         if scene.play is not None:
             scene.play(world, run)
-        _to_the_end(world, trouble, outcome)
+        _to_the_end(world, scene, trouble, outcome)
         outcome.wrong += [
-            f"{invariant.__name__}: {words}" for invariant in INVARIANTS for words in invariant(world)
+            f"{invariant.__name__}: {words}"
+            for invariant in INVARIANTS
+            if invariant is not histories_replay or crc32(str(case).encode()) % REPLAY_EVERY == 0
+            for words in invariant(world)
         ]
     except (Stuck, TaskFailed, NotDeterministic) as broken:
         outcome.wrong.append(f"{type(broken).__name__}: {broken}")
@@ -102,11 +108,14 @@ def play(case: Case) -> Outcome:
     return outcome
 
 
-def _to_the_end(world: World, trouble: Trouble, outcome: Outcome) -> None:
+def _to_the_end(world: World, scene: Scene, trouble: Trouble, outcome: Outcome) -> None:
     """Let everything happen; then the faults stop and people answer what is asked."""
     world.clock.run()
     world.provider.heal()
-    if trouble.late():
+    late = trouble.late()
+    if late is not None:
+        if scene.play is not None:
+            scene.play(world, late)
         world.clock.run()
     for _ in range(ANSWERS_BY_PEOPLE):
         if any(row.status == "received" for row in world.store.rows(ProviderEventRow)):

@@ -98,13 +98,13 @@ _CHECKS: dict[type[SQLModel], dict[str, Check]] = {
 }
 
 
-def _payment_key(row: Any) -> tuple[Any, ...] | None:  # noqa: ANN401 - a row or its values
+def _payment_key(row: Any) -> tuple[Any, ...] | None:
     if row["reference"] is None or row["status"] in ("declined", "failed"):
         return None
     return ("payments_reference_in_use", row["merchant_id"], row["reference"])
 
 
-def _payout_key(row: Any) -> tuple[Any, ...] | None:  # noqa: ANN401 - a row or its values
+def _payout_key(row: Any) -> tuple[Any, ...] | None:
     if row["reference"] is None or row["status"] in ("failed", "canceled"):
         return None
     return ("payouts_reference_in_use", row["merchant_id"], row["reference"])

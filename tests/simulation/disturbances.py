@@ -52,6 +52,10 @@ ANYWHERE = (
 )
 
 
+def _forget(run: Run) -> None:
+    """Whoever started it does not look at it again."""
+
+
 class Trouble:
     """The disturbances of one case, armed on its world."""
 
@@ -71,19 +75,18 @@ class Trouble:
         for disturbance in wanted:
             self._habit(disturbance)
 
-    def late(self) -> bool:
-        """What is done to a saga that has ended. True when something was."""
-        done = False
+    def late(self) -> Run | None:
+        """What is done to a saga that has ended: the run that came of it."""
+        late: Run | None = None
         for disturbance in self._wanted:
             if disturbance not in self.fired and disturbance.kind in {"copy_late", "reset_late"}:
                 self.fired.add(disturbance)
-                done = True
                 if disturbance.kind == "copy_late":
-                    self._copy()
+                    late = self._copy()
                 else:
                     run = self._latest()
-                    self._world.server.reset(run, min(disturbance.kept, max(len(run.history) - 1, 0)))
-        return done
+                    late = self._world.server.reset(run, min(disturbance.kept, max(len(run.history) - 1, 0)))
+        return late
 
     def _take(self, kind: str, count: int) -> bool:
         for disturbance in self._wanted:
@@ -136,7 +139,7 @@ class Trouble:
         count = self.main_tasks
         acts: dict[str, Callable[[], None]] = {
             "cancel": lambda: self._world.server.cancel(run),
-            "copy": self._copy,
+            "copy": lambda: _forget(self._copy()),
             "restart": lambda: self._restart(run),
             "lose_task": lambda: self._world.server.crash(),
         }
@@ -161,8 +164,8 @@ class Trouble:
         self._world.server.terminate(run)
         self._copy()
 
-    def _copy(self) -> None:
-        self._world.ask(self._saga, workflow_id=self._saga.ref().saga_id + COPY)
+    def _copy(self) -> Run:
+        return self._world.ask(self._saga, workflow_id=self._saga.ref().saga_id + COPY)
 
     def _on_try(self, name: str) -> None:
         if name.startswith("provider."):

@@ -21,8 +21,12 @@ from temporalio.common import Priority, _CompositeEvent
 from temporalio.exceptions import ApplicationError, TimeoutError, TimeoutType
 
 from activities.boundary import as_application_error
-from tests.simulation.clock import EPOCH, Clock
+from tests.simulation.clock import EPOCH, Clock, Stuck
 from tests.simulation.instances import NAMESPACE, decoded, failure_of, payload
+
+
+HOPELESS = 50
+"""Tries after which an activity that may be tried for ever is taken to fail for ever."""
 
 
 class Killed(BaseException):
@@ -147,7 +151,7 @@ class Execution:
             timeout.__cause__ = self.last
             self._close(None, timeout)
 
-    def answered(self, result: Any) -> None:  # noqa: ANN401 - whatever an activity returns
+    def answered(self, result: Any) -> None:
         """A try came back with a result."""
         if not self.closed:
             self.closed = True
@@ -160,6 +164,8 @@ class Execution:
 
     def _failed(self, error: BaseException) -> None:
         self.last = error
+        if self.attempt >= HOPELESS:
+            raise Stuck(f"{self.order.name} fails for ever: {error}")
         wait = self.order.wait(self.attempt, error)
         most = self.order.retry.maximum_attempts
         late = (
@@ -232,7 +238,7 @@ class _Try:
         self._execution.executor.tries.remove(self)
 
 
-def _seconds(duration: Any) -> float:  # noqa: ANN401 - a protobuf duration
+def _seconds(duration: Any) -> float:
     return float(duration.seconds) + float(duration.nanos) / 1e9
 
 

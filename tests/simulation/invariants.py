@@ -269,7 +269,7 @@ def _final_word(status: str) -> str:
     under_way = {"requires_action", "in_transit", "awaiting_approval", "processing", "pending"}
     if status in under_way or status in {"authorized", "partially_captured"}:
         return "on its way"
-    return status
+    return "paid" if status == "returned" else status
 
 
 def orphans_are_settled(world: World) -> Iterator[str]:
@@ -310,7 +310,7 @@ def _is_open_break(world: World, effect: Effect) -> bool:
 
 
 def _is_forward(row: JournalRow) -> bool:
-    return not row.step.endswith((".undo", ".orphan"))
+    return not row.step.endswith((".undo", ".orphan", ".cancel"))
 
 
 def _is_recorded(world: World, row: JournalRow) -> bool:

@@ -35,7 +35,7 @@ def ends(command: WorkflowCommand) -> bool:
     return command.WhichOneof("variant") in _ENDS
 
 
-def seq_of(message: Any) -> int:  # noqa: ANN401 - a job or a command
+def seq_of(message: Any) -> int:
     """The number by which a job answers a command."""
     return int(getattr(getattr(message, message.WhichOneof("variant")), "seq", -1))
 
@@ -111,7 +111,7 @@ def child_started(seq: int, run_id: str) -> WorkflowActivationJob:
     return job
 
 
-def child_refused(asked: Any) -> WorkflowActivationJob:  # noqa: ANN401 - the command
+def child_refused(asked: Any) -> WorkflowActivationJob:
     """A child's id is in use."""
     job = WorkflowActivationJob()
     resolved = job.resolve_child_workflow_execution_start
@@ -122,7 +122,7 @@ def child_refused(asked: Any) -> WorkflowActivationJob:  # noqa: ANN401 - the co
     return job
 
 
-def rejects_duplicates(asked: Any) -> bool:  # noqa: ANN401 - the command
+def rejects_duplicates(asked: Any) -> bool:
     """Whether a child's id may only ever be used once."""
     return int(asked.workflow_id_reuse_policy) == REJECT_DUPLICATE
 
@@ -144,7 +144,7 @@ def resolved(
 
 
 def activity_resolved(
-    asked: Any, result: Payload | None, failure: Failure | None  # noqa: ANN401 - the command
+    asked: Any, result: Payload | None, failure: Failure | None
 ) -> WorkflowActivationJob:
     """An activity's end, as the server tells it."""
     return resolved(asked.seq, result, failure, local=False)
@@ -171,7 +171,7 @@ def attention_of(command: WorkflowCommand, before: bool) -> bool:
     return before if told is None else told.data == b"true"
 
 
-def order_of(asked: Any, workflow_id: str, run_id: str, *, local: bool) -> Order:  # noqa: ANN401
+def order_of(asked: Any, workflow_id: str, run_id: str, *, local: bool) -> Order:
     """What a schedule command asks for."""
     return Order(
         name=asked.activity_type,
@@ -185,7 +185,7 @@ def order_of(asked: Any, workflow_id: str, run_id: str, *, local: bool) -> Order
     )
 
 
-def _seconds(duration: Any) -> float:  # noqa: ANN401 - a protobuf duration
+def _seconds(duration: Any) -> float:
     return float(duration.seconds) + float(duration.nanos) / 1e9
 
 

@@ -160,11 +160,12 @@ class Server:
         again = self._new_run(run.workflow_type, run.workflow_id)
         again.history = run.history[:kept]
         later = run.history[kept:] + ([task_in_progress] if task_in_progress else [])
-        told = [task.told for task in later]
+        told = [task.told for task in later] or [run.inbox]
+        waiting = run.inbox if later else []
         first = told[0] if told else []
         dropped = {"cancel_workflow", "update_random_seed"}
         again.inbox = [job for job in first if job.WhichOneof("variant") not in dropped]
-        for job in itertools.chain(*told[1:], run.inbox):
+        for job in itertools.chain(*told[1:], waiting):
             if job.WhichOneof("variant") in {"signal_workflow", "do_update"}:
                 again.inbox.append(job)
         if kept:
@@ -236,7 +237,7 @@ class Server:
 
         self._hold(task, local.seq, order, done)
 
-    def _hold(self, task: Task, seq: int, order: Order, done: Any) -> None:  # noqa: ANN401 - `Done`
+    def _hold(self, task: Task, seq: int, order: Order, done: Any) -> None:
         execution = Execution(self.executor, order, done)
         task.waits_for[seq] = execution
         self.clock.after(0, lambda: _begin(execution))

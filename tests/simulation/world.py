@@ -93,7 +93,7 @@ class World:
         self.server = Server(self.clock, self.executor)
         self.asked: list[AnySagaInput] = []
 
-    def merchant(self, **changes: Any) -> None:  # noqa: ANN401 - a row's columns
+    def merchant(self, **changes: Any) -> None:
         """Set the scene: the merchant."""
         values = {
             "id": MERCHANT,
