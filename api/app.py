@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import registry
-from adapters.breaker import MemoryBreakerStore
 from adapters.transport import ObservedTransport
 from api.access import Authenticator, RateLimits
 from api.application import build_app
@@ -72,7 +71,6 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 )
                 for name in settings.providers
             },
-            breakers=MemoryBreakerStore(),
             authenticator=Authenticator(_tokens(settings), database),
             rate_limits=RateLimits(
                 reads=settings.rate_limit_reads, writes=settings.rate_limit_writes

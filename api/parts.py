@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fastapi import Request
 from temporalio.client import Client
 
-from adapters.breaker import BreakerStore
 from adapters.registration import Provider
 from api.access import Authenticator, RateLimits
 from api.idempotency import Idempotency
@@ -33,7 +32,6 @@ class Parts:
     database: Database
     temporal: Client
     providers: Mapping[str, Provider]
-    breakers: BreakerStore
     authenticator: Authenticator
     rate_limits: RateLimits
     idempotency: Idempotency
