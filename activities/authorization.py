@@ -1,4 +1,4 @@
-"""The in-house steps of an authorization: admit, record, and the release that takes `admit` back."""
+"""The in-house steps of an authorization: admit, record, and the release that undoes `admit`."""
 
 from __future__ import annotations
 

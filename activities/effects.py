@@ -53,7 +53,7 @@ class _Ledge:
         return self.right_ends_in + plan.terms.absent_is_final_after_seconds <= 0
 
     def may_send_again(self, plan: EffectPlan) -> bool:
-        """Whether the provider still knows the effect key: the window counts from the first send."""
+        """Whether the provider still knows the effect key, counted from the first send."""
         first = self.row.first_sent_at
         window = timedelta(seconds=plan.terms.idempotency_window_seconds)
         return first is None or self.now < first + window

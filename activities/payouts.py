@@ -1,4 +1,4 @@
-"""The in-house steps of a payout: reserve, review, record, and the release that takes `admit` back."""
+"""The in-house steps of a payout: reserve, review, record, and the release that undoes `admit`."""
 
 from __future__ import annotations
 
@@ -188,7 +188,7 @@ class PayoutActivities:
 
     @activity.defn(name="payout.begin_cancel")
     async def begin_cancel(self, step: StepRef) -> Recorded[PayoutView]:
-        """Journal the request to take a payout back that is on its way, and grant its send right."""
+        """Journal the request to take a payout back on its way, and grant its send right."""
         async with self._tools.database.transaction() as session:
             standing = await stand(session, step.saga, current_run(), step_attempt=step.attempt)
             payout = await locked_payout(session, step.saga)

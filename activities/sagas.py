@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
@@ -221,7 +219,7 @@ def _audit(session: AsyncSession, resolve: Resolve) -> None:
     )
 
 
-def _tell(session: AsyncSession, event_type: str, saga: SagaRef, **words: Any) -> None:
+def _tell(session: AsyncSession, event_type: str, saga: SagaRef, **words: str) -> None:
     outbox.emit(
         session,
         event_type,

@@ -88,7 +88,7 @@ async def finish(session: AsyncSession, operation: Operation) -> None:
 
 
 async def refuse(session: AsyncSession, standing: Standing, refusal: Refused | Refusal) -> Refusal:
-    """The state or a rule forbids the operation: nothing moved, and a reset will be told the same."""
+    """The state or a rule forbids the operation: nothing moved, and a reset is told the same."""
     if isinstance(refusal, Refused):
         refusal = Refusal(code=refusal.code, message=refusal.message, members=refusal.members)
     operation = standing.operation
@@ -100,7 +100,7 @@ async def refuse(session: AsyncSession, standing: Standing, refusal: Refused | R
 
 @dataclass
 class Releasing:
-    """A compensation of an in-house step: `due` is false when there is nothing to release any more."""
+    """A compensation of an in-house step: `due` is false when there is nothing to release."""
 
     operation: Operation
     due: bool

@@ -40,7 +40,7 @@ def audit(
     action: str,
     target: str,
     reason: str | None = None,
-    **details: Any,
+    **details: object,
 ) -> None:
     """Add who did what to which operation or setting, and why."""
     session.add(

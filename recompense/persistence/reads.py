@@ -150,7 +150,7 @@ FROM operations WHERE payment_id = :payment_id AND kind = 'void'
 async def next_void_number(session: AsyncSession, payment_id: str) -> int:
     """The number of the void that is open, or of the next one: one more than those that have ended.
 
-    Refused ones count too: each has been told its answer, and a new request deserves one of its own.
+    Refused ones count too: each was told its answer, and a new request deserves one of its own.
     """
     connection = await session.connection()
     found = await connection.execute(_NEXT_VOID, {"payment_id": payment_id})

@@ -39,7 +39,7 @@ class Command:
         assert told.status == 0, (arguments, told)
         return told
 
-    def data(self, *arguments: str) -> Any:  # noqa: ANN401 - whatever the command tells
+    def data(self, *arguments: str) -> Any:
         """What it prints for a program to read."""
         return json.loads(self.good(*arguments, "--json").out)
 

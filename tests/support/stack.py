@@ -73,7 +73,7 @@ class TestStack:
 
 
 def free_port_base() -> int:
-    """The first of as many free ports in a row as a stack has; below those of outgoing connections."""
+    """The first of enough free ports in a row, below those of outgoing connections."""
     while True:
         base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
         if all(is_free(base + offset) for offset in range(len(PARTS))):

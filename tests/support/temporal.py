@@ -64,7 +64,7 @@ def running_temporal(directory: Path) -> Iterator[str]:
     ):
         command += ["--dynamic-config-value", setting]
     log = (directory / "temporal.log").open("wb")
-    server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own command line
+    server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_until_it_listens(server, port)
         yield f"127.0.0.1:{port}"
