@@ -6,18 +6,18 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import func
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.toolbox import Toolbox
 from recompense.contracts.steps import Expiring, ExpiringPage, PageDone, PageRequest
-from recompense.domain.states import CaptureStatus, VoidStatus
+from recompense.domain.states import CaptureStatus
 from recompense.ledger import templates
 from recompense.ledger.postings import posting_key
 from recompense.persistence import ledger
-from recompense.persistence.tables import Capture, Payment, VoidRequest
+from recompense.persistence.reads import next_void_number
+from recompense.persistence.tables import Capture, Payment
 from recompense.persistence.views import AUTHORIZED_STATUSES
 
 
@@ -106,12 +106,5 @@ class SweepActivities:
 
 
 async def _expiring(session: AsyncSession, payment: Payment) -> Expiring:
-    ended = await session.exec(
-        select(func.count())
-        .select_from(VoidRequest)
-        .where(
-            VoidRequest.payment_id == payment.id,
-            VoidRequest.status != VoidStatus.PENDING,
-        )
-    )
-    return Expiring(payment_id=payment.id, merchant_id=payment.merchant_id, number=ended.one() + 1)
+    number = await next_void_number(session, payment.id)
+    return Expiring(payment_id=payment.id, merchant_id=payment.merchant_id, number=number)
