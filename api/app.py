@@ -59,7 +59,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             _in_background(_forget_old_keys(claims, settings.idempotency_retention_days))
         )
         yield Parts(
-            options=Options(settings.max_body_bytes, settings.temporal_ui_url),
+            options=Options(
+                settings.max_body_bytes, settings.temporal_ui_url, settings.default_provider
+            ),
             database=database,
             temporal=temporal,
             providers={

@@ -22,6 +22,7 @@ class Options:
 
     max_body_bytes: int = 65_536
     temporal_ui_url: str = "http://127.0.0.1:8233"
+    default_provider: str = "sandbox"
 
 
 @dataclass(frozen=True)
