@@ -21,9 +21,11 @@ from recompense.contracts.sagas import (
     RefundInput,
     Resource,
     SagaRef,
+    Verdict,
     VoidInput,
 )
 from recompense.contracts.steps import Admitted, EffectPlan, SendRight
+from recompense.domain.effects import AttemptState
 from recompense.domain.failures import Refused
 from recompense.persistence import journal
 from recompense.persistence.operations import Standing, decision_of, enter
@@ -87,7 +89,8 @@ async def decide_once(
             return answer(verdict=standing.verdict, attempt=standing.attempt, resource=resource)
         attempt = standing.opened or await decision_of(session, saga, standing.attempt)
         if attempt.decision is not None:
-            return await _decided(tools, session, saga, answer.model_validate(attempt.decision))
+            decided = answer.model_validate(attempt.decision)
+            return await _decided(tools, session, standing, saga, decided, view)
         admission = Admission(tools, session, saga, standing)
         admitted = await _decide(
             session, admission, answer, decide, view, savepoint=writes_before_refusing
@@ -123,10 +126,27 @@ async def _decide(
 
 
 async def _decided(
-    tools: Toolbox, session: AsyncSession, saga: SagaRef, decided: Admitted[Resource]
+    tools: Toolbox,
+    session: AsyncSession,
+    standing: Standing,
+    saga: SagaRef,
+    decided: Admitted[Resource],
+    view: Callable[[AsyncSession, SagaRef], Awaitable[Resource | None]],
 ) -> Admitted[Resource]:
-    if decided.effect is None:
+    """What was decided, for a later run: with the effect that the attempt has journaled since.
+
+    A decision that waited for a person has no effect of its own. Once the person has said no, the
+    attempt has ended: the run that asks again ends with it, instead of waiting once more.
+    """
+    if decided.refusal is not None:
         return decided
-    row = await journal.require(session, journal.position(decided.effect))
-    right = plan_of_row(tools, saga, row, current_run()).right
-    return decided.model_copy(update={"effect": decided.effect.model_copy(update={"right": right})})
+    row = await journal.first_of_attempt(session, saga.saga_id, standing.attempt)
+    if row is not None:
+        effect = plan_of_row(tools, saga, row, current_run())
+        if decided.effect is not None:
+            effect = decided.effect.model_copy(update={"right": effect.right})
+        return decided.model_copy(update={"effect": effect})
+    resource = await view(session, saga)
+    ended = standing.operation.attempt_state == AttemptState.RECORDED
+    verdict = Verdict.SUPERSEDED if ended else decided.verdict
+    return decided.model_copy(update={"verdict": verdict, "resource": resource})

@@ -95,6 +95,18 @@ async def require(session: AsyncSession, where: Position) -> JournalRow:
     return row
 
 
+async def first_of_attempt(session: AsyncSession, saga_id: str, attempt: int) -> JournalRow | None:
+    """The first effect that an attempt has journaled, locked; None while there is none."""
+    found = await session.exec(
+        select(JournalRow)
+        .where(JournalRow.saga_id == saga_id, JournalRow.attempt == attempt)
+        .order_by(col(JournalRow.created_at))
+        .limit(1)
+        .with_for_update()
+    )
+    return found.first()
+
+
 def known_answer(row: JournalRow) -> EffectAnswer | None:
     """What the journal knows of an effect; None while nobody knows."""
     if row.outcome is None:

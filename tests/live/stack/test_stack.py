@@ -199,6 +199,24 @@ def test_a_second_stack_runs_beside_the_first(stack: TestStack) -> None:
         assert other.file()["database_url"] != stack.file()["database_url"]
 
 
+def test_named_servers_are_used_and_not_started(stack: TestStack) -> None:
+    theirs = stack.file()
+    secrets = Secrets.read(StackPaths(stack.data_dir).secrets)
+    assert secrets is not None
+    settings = {
+        "RECOMPENSE_DATABASE_URL": theirs["database_url"],
+        "RECOMPENSE_MIGRATION_DATABASE_URL": secrets.owner_url(theirs["database_url"]),
+        "TEMPORAL_ADDRESS": theirs["temporal"]["address"],
+    }
+    with stack_of_its_own(**settings) as other:
+        found = other.up("--without", "workers")
+        assert (found["pids"]["postgres"], found["pids"]["temporal"]) == (None, None)
+        assert found["database_url"] == theirs["database_url"]
+        assert found["temporal"]["address"] == theirs["temporal"]["address"]
+        assert not (other.data_dir / "postgres").exists()
+    assert in_order(stack)
+
+
 def test_state_survives_down_and_up(stack: TestStack) -> None:
     payment = pay(stack)
     before = stack.file()
