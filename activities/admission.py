@@ -8,8 +8,6 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from activities.plans import grant, plan, plan_of_row
 from activities.steps import refuse, stored
 from activities.toolbox import Toolbox, current_run
@@ -29,6 +27,7 @@ from recompense.domain.effects import AttemptState
 from recompense.domain.failures import Refused
 from recompense.persistence import journal
 from recompense.persistence.operations import Standing, decision_of, enter
+from recompense.persistence.work import Work
 
 AnyInput = AuthorizeInput | CaptureInput | VoidInput | RefundInput | PayoutInput
 
@@ -38,7 +37,7 @@ class Admission:
     """A decision in the making. What `decide` intends here is journaled in the same transaction."""
 
     tools: Toolbox
-    session: AsyncSession
+    work: Work
     saga: SagaRef
     standing: Standing
     effect: EffectPlan | None = field(default=None)
@@ -50,22 +49,22 @@ class Admission:
 
     async def grant(self, provider: str) -> SendRight:
         """Grant this run the first send right of an effect, by the database's clock."""
-        now = await journal.database_now(self.session)
+        now = await self.work.now()
         return grant(self.tools, provider, current_run(), now)
 
     def intend(self, step: str, provider: str, call: AnyMoneyCall, right: SendRight | None) -> None:
         """Journal the first effect of this attempt."""
         self.effect = plan(self.tools, self.saga, step, self.attempt, provider, call, right)
         self.standing.operation.provider = provider
-        journal.intend(self.session, self.effect)
+        journal.intend(self.work, self.effect)
 
 
 async def decide_once(
     tools: Toolbox,
     admit: AnyInput,
     answer: type[Admitted[Resource]],
-    decide: Callable[[AsyncSession, Admission], Awaitable[None]],
-    view: Callable[[AsyncSession, SagaRef], Awaitable[Resource | None]],
+    decide: Callable[[Work, Admission], Awaitable[None]],
+    view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
     *,
     writes_before_refusing: bool = True,
 ) -> Admitted[Resource]:
@@ -75,9 +74,9 @@ async def decide_once(
     the attempt. One that never writes before it refuses saves the savepoint.
     """
     saga = admit.ref()
-    async with tools.database.transaction() as session:
+    async with tools.store.work() as work:
         standing = await enter(
-            session,
+            work,
             saga,
             current_run(),
             saga_input=admit.model_dump(mode="json"),
@@ -85,53 +84,53 @@ async def decide_once(
             provider=None,
         )
         if not standing.proceeds:
-            resource = await view(session, saga)
+            resource = await view(work, saga)
             return answer(verdict=standing.verdict, attempt=standing.attempt, resource=resource)
-        attempt = standing.opened or await decision_of(session, saga, standing.attempt)
+        attempt = standing.opened or await decision_of(work, saga, standing.attempt)
         if attempt.decision is not None:
             decided = answer.model_validate(attempt.decision)
-            return await _decided(tools, session, standing, saga, decided, view)
-        admission = Admission(tools, session, saga, standing)
+            return await _decided(tools, work, standing, saga, decided, view)
+        admission = Admission(tools, work, saga, standing)
         admitted = await _decide(
-            session, admission, answer, decide, view, savepoint=writes_before_refusing
+            work, admission, answer, decide, view, savepoint=writes_before_refusing
         )
         attempt.decision = stored(admitted)
         return admitted
 
 
 async def _decide(
-    session: AsyncSession,
+    work: Work,
     admission: Admission,
     answer: type[Admitted[Resource]],
-    decide: Callable[[AsyncSession, Admission], Awaitable[None]],
-    view: Callable[[AsyncSession, SagaRef], Awaitable[Resource | None]],
+    decide: Callable[[Work, Admission], Awaitable[None]],
+    view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
     *,
     savepoint: bool,
 ) -> Admitted[Resource]:
     standing = admission.standing
     try:
         # A floor that refuses is a failed statement: only a savepoint keeps the transaction usable.
-        async with session.begin_nested() if savepoint else nullcontext():
-            await decide(session, admission)
+        async with work.savepoint() if savepoint else nullcontext():
+            await decide(work, admission)
     except Refused as refused:
-        refusal = await refuse(session, standing, refused)
+        refusal = await refuse(work, standing, refused)
         return answer(verdict=standing.verdict, attempt=standing.attempt, refusal=refusal)
-    await session.flush()
+    await work.flush()
     return answer(
         verdict=standing.verdict,
         attempt=standing.attempt,
         effect=admission.effect,
-        resource=None if admission.effect else await view(session, admission.saga),
+        resource=None if admission.effect else await view(work, admission.saga),
     )
 
 
 async def _decided(
     tools: Toolbox,
-    session: AsyncSession,
+    work: Work,
     standing: Standing,
     saga: SagaRef,
     decided: Admitted[Resource],
-    view: Callable[[AsyncSession, SagaRef], Awaitable[Resource | None]],
+    view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
 ) -> Admitted[Resource]:
     """What was decided, for a later run: with the effect that the attempt has journaled since.
 
@@ -140,13 +139,14 @@ async def _decided(
     """
     if decided.refusal is not None:
         return decided
-    row = await journal.first_of_attempt(session, saga.saga_id, standing.attempt)
-    if row is not None:
+    journaled = await work.forward_effects(saga.saga_id, standing.attempt)
+    if journaled:
+        row = await journal.require(work, journal.position_of(journaled[-1]))
         effect = plan_of_row(tools, saga, row, current_run())
         if decided.effect is not None:
             effect = decided.effect.model_copy(update={"right": effect.right})
         return decided.model_copy(update={"effect": effect})
-    resource = await view(session, saga)
+    resource = await view(work, saga)
     ended = standing.operation.attempt_state == AttemptState.RECORDED
     verdict = Verdict.SUPERSEDED if ended else decided.verdict
     return decided.model_copy(update={"verdict": verdict, "resource": resource})

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import func
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.admission import Admission, decide_once
 from activities.bookings import (
     book_capture,
     locked_payment,
-    open_captures,
     release_capture,
     release_hold,
     required,
@@ -52,10 +48,11 @@ from recompense.domain.ids import IdPrefix, new_id
 from recompense.domain.states import CaptureStatus, PaymentStatus
 from recompense.ledger import templates
 from recompense.ledger.postings import posting_key
-from recompense.persistence import journal, ledger
+from recompense.persistence import journal
 from recompense.persistence.saga_tables import Operation
-from recompense.persistence.tables import Capture, Merchant, Payment
+from recompense.persistence.tables import Capture, Payment
 from recompense.persistence.views import payment_view
+from recompense.persistence.work import Work
 
 STEP = "authorize"
 CAPTURE_STEP = "capture"
@@ -73,15 +70,14 @@ class AuthorizationActivities:
         send right: once an attempt.
         """
 
-        async def decide(session: AsyncSession, admission: Admission) -> None:
+        async def decide(work: Work, admission: Admission) -> None:
             provider = _route(self._tools, admit)
-            now = await _merchant_and_now(session, admit.merchant_id)
+            now = await _merchant_and_now(work, admit.merchant_id)
             attempt = admission.attempt
-            payment = await _payment_for(session, admit, provider, admission.standing.fresh)
+            payment = await _payment_for(work, admit, provider, admission.standing.fresh)
             payment.hold_key = posting_key(admit.payment_id, STEP, attempt)
             payment.amount_held = admit.amount
-            await ledger.post(
-                session,
+            await work.post(
                 templates.authorized(
                     payment.hold_key,
                     payment_id=admit.payment_id,
@@ -108,17 +104,17 @@ class AuthorizationActivities:
         """Write the authorization's outcome. With automatic capture: also reserve, journal and
         grant the capture.
         """
-        async with self._tools.database.transaction() as session:
-            recording = await begin_record(self._tools, session, record)
-            payment = await locked_payment(session, record.saga)
+        async with self._tools.store.work() as work:
+            recording = await begin_record(self._tools, work, record)
+            payment = await locked_payment(work, record.saga)
             if recording.books:
-                await self._book(session, recording.operation, payment, record)
+                await self._book(work, recording.operation, payment, record)
             next_effect = None
             if payment.capture_method == "automatic" and isinstance(
                 record.answer.outcome, Approved
             ):
-                next_effect = await self._capture_effect(session, record, payment)
-            await session.flush()
+                next_effect = await self._capture_effect(work, record, payment)
+            await work.flush()
             return Recorded(
                 verdict=recording.verdict,
                 resource=payment_view(payment),
@@ -128,7 +124,7 @@ class AuthorizationActivities:
 
     async def _book(
         self,
-        session: AsyncSession,
+        work: Work,
         operation: Operation,
         payment: Payment,
         record: RecordEffect,
@@ -142,29 +138,27 @@ class AuthorizationActivities:
                 payment.authorization_expires_at = outcome.expires_at
                 set_payment_status(payment, PaymentStatus.AUTHORIZED)
                 if payment.capture_method == "manual":
-                    await finish(session, operation)
-                    await tell_payment(session, payment)
+                    await finish(work, operation)
+                    await tell_payment(work, payment)
                 else:
-                    await self._intend_capture(session, record, payment)
+                    await self._intend_capture(work, record, payment)
             case Declined():
-                await _decline(session, payment, record.attempt, outcome)
-                await finish(session, operation)
-                await tell_payment(session, payment)
+                await _decline(work, payment, record.attempt, outcome)
+                await finish(work, operation)
+                await tell_payment(work, payment)
             case RequiresAction():
                 payment.provider_reference = outcome.reference
                 payment.next_action = {"type": "redirect", "url": outcome.redirect_url}
                 changed = payment.status != PaymentStatus.REQUIRES_ACTION
                 set_payment_status(payment, PaymentStatus.REQUIRES_ACTION)
                 if changed:
-                    await tell_payment(session, payment)
+                    await tell_payment(work, payment)
             case Pending():
                 payment.provider_reference = outcome.reference
             case Absent():
                 pass
 
-    async def _intend_capture(
-        self, session: AsyncSession, record: RecordEffect, payment: Payment
-    ) -> None:
+    async def _intend_capture(self, work: Work, record: RecordEffect, payment: Payment) -> None:
         capture = Capture(
             id=new_id(IdPrefix.CAPTURE),
             payment_id=payment.id,
@@ -174,10 +168,10 @@ class AuthorizationActivities:
             status=CaptureStatus.PENDING,
             final=True,
         )
-        session.add(capture)
+        work.add(capture)
         reserve_capture(payment, payment.amount)
         provider = required(payment.provider)
-        right = grant(self._tools, provider, current_run(), await journal.database_now(session))
+        right = grant(self._tools, provider, current_run(), await work.now())
         call = CaptureCall(
             operation_id=payment.id,
             effect_key=effect_key(payment.id, CAPTURE_STEP, record.attempt),
@@ -188,16 +182,16 @@ class AuthorizationActivities:
             final=True,
         )
         journal.intend(
-            session,
+            work,
             plan(self._tools, record.saga, CAPTURE_STEP, record.attempt, provider, call, right),
         )
-        await session.flush()
+        await work.flush()
 
     async def _capture_effect(
-        self, session: AsyncSession, record: RecordEffect, payment: Payment
+        self, work: Work, record: RecordEffect, payment: Payment
     ) -> EffectPlan | None:
         where = journal.Position(record.saga.saga_id, CAPTURE_STEP, record.attempt)
-        row = await journal.read(session, where)
+        row = await journal.read(work, where)
         return None if row is None else plan_of_row(self._tools, record.saga, row, current_run())
 
     @activity.defn(name="authorization.record_capture")
@@ -205,18 +199,18 @@ class AuthorizationActivities:
         """Write the outcome of an automatic capture: post it, or keep the refusal for the
         compensation.
         """
-        async with self._tools.database.transaction() as session:
-            recording = await begin_record(self._tools, session, record)
-            payment = await locked_payment(session, record.saga)
+        async with self._tools.store.work() as work:
+            recording = await begin_record(self._tools, work, record)
+            payment = await locked_payment(work, record.saga)
             outcome = record.answer.outcome
             if recording.books and isinstance(outcome, Approved):
-                (capture,) = await open_captures(session, payment)
+                (capture,) = await work.open_captures(payment.id)
                 capture.provider_reference = outcome.reference
                 key = posting_key(payment.id, CAPTURE_STEP, record.attempt)
-                await book_capture(session, payment, capture, key)
-                await finish(session, recording.operation)
-                await tell_payment(session, payment)
-            await session.flush()
+                await book_capture(work, payment, capture, key, now=self._tools.now())
+                await finish(work, recording.operation)
+                await tell_payment(work, payment)
+            await work.flush()
             return Recorded(
                 verdict=recording.verdict,
                 resource=payment_view(payment),
@@ -228,22 +222,22 @@ class AuthorizationActivities:
         """Compensation of `authorization.admit`: release the hold and end the payment. Nothing to
         release is a success.
         """
-        async with self._tools.database.transaction() as session:
-            releasing = await begin_release(session, step)
-            payment = await locked_payment(session, step.saga)
+        async with self._tools.store.work() as work:
+            releasing = await begin_release(work, step)
+            payment = await locked_payment(work, step.saga)
             if releasing.due and payment.amount_held:
                 failure = failure_of(releasing.cause)
-                for capture in await open_captures(session, payment):
+                for capture in await work.open_captures(payment.id):
                     release_capture(payment, capture, failure)
-                    await tell_capture(session, capture)
+                    await tell_capture(work, capture)
                 key = posting_key(payment.id, f"{STEP}.release", step.attempt)
-                await release_hold(session, payment, key)
+                await release_hold(work, payment, key)
                 target = PaymentStatus(releasing.cause.final_status or PaymentStatus.FAILED)
                 payment.failure = dict(failure)
                 payment.next_action = None
                 set_payment_status(payment, target)
-                await tell_payment(session, payment)
-            await session.flush()
+                await tell_payment(work, payment)
+            await work.flush()
             return Recorded(verdict=Verdict.PROCEED, resource=payment_view(payment))
 
 
@@ -274,29 +268,23 @@ def _authorize_call(admit: AuthorizeInput, attempt: int, right: SendRight) -> Au
     )
 
 
-async def _view(session: AsyncSession, saga: SagaRef) -> PaymentView | None:
-    payment = await session.get(Payment, saga.payment_id)
+async def _view(work: Work, saga: SagaRef) -> PaymentView | None:
+    payment = await work.get(Payment, saga.payment_id)
     return None if payment is None else payment_view(payment)
 
 
-async def _merchant_and_now(session: AsyncSession, merchant_id: str) -> datetime:
+async def _merchant_and_now(work: Work, merchant_id: str) -> datetime:
     """Make sure of the merchant, and read the database's clock in the same statement."""
-    found = await session.exec(
-        select(Merchant.id, func.clock_timestamp()).where(Merchant.id == merchant_id)
-    )
-    row = found.one_or_none()
-    if row is None:
+    now = await work.now_if_merchant(merchant_id)
+    if now is None:
         raise Refused("merchant_not_found", f"There is no merchant {merchant_id}.")
-    now: datetime = row[1]
     return now
 
 
-async def _payment_for(
-    session: AsyncSession, admit: AuthorizeInput, provider: str, fresh: bool
-) -> Payment:
+async def _payment_for(work: Work, admit: AuthorizeInput, provider: str, fresh: bool) -> Payment:
     """The payment's row: made by the first attempt, taken up again by a later one."""
-    payment = None if fresh else await session.get(Payment, admit.payment_id, with_for_update=True)
-    await _claim_reference(session, admit)
+    payment = None if fresh else await work.get(Payment, admit.payment_id, lock=True)
+    await _claim_reference(work, admit)
     if payment is not None:
         set_payment_status(payment, PaymentStatus.PROCESSING)
         payment.failure, payment.provider = None, provider
@@ -313,24 +301,17 @@ async def _payment_for(
         description=admit.description,
         extra=dict(admit.metadata),
     )
-    session.add(payment)
+    work.add(payment)
     return payment
 
 
-async def _claim_reference(session: AsyncSession, admit: AuthorizeInput) -> None:
+async def _claim_reference(work: Work, admit: AuthorizeInput) -> None:
     """Refuse a reference that is in use. Two that race meet at the unique index, and the later one
     comes here again.
     """
     if admit.reference is None:
         return
-    found = await session.exec(
-        select(Payment.id).where(
-            Payment.merchant_id == admit.merchant_id,
-            Payment.reference == admit.reference,
-            col(Payment.status).not_in([PaymentStatus.DECLINED, PaymentStatus.FAILED]),
-        )
-    )
-    existing = found.first()
+    existing = await work.payment_with_reference(admit.merchant_id, admit.reference)
     if existing is not None:
         raise Refused(
             "reference_in_use",
@@ -339,10 +320,8 @@ async def _claim_reference(session: AsyncSession, admit: AuthorizeInput) -> None
         )
 
 
-async def _decline(
-    session: AsyncSession, payment: Payment, attempt: int, outcome: Declined
-) -> None:
-    await release_hold(session, payment, posting_key(payment.id, f"{STEP}.release", attempt))
+async def _decline(work: Work, payment: Payment, attempt: int, outcome: Declined) -> None:
+    await release_hold(work, payment, posting_key(payment.id, f"{STEP}.release", attempt))
     payment.failure = {
         "code": outcome.code,
         "message": outcome.message,

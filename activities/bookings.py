@@ -4,10 +4,7 @@ payment's lock.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
+from datetime import datetime
 
 from recompense.contracts.sagas import SagaRef
 from recompense.domain.failures import InvariantBroken, Refused
@@ -22,9 +19,10 @@ from recompense.domain.terms import Availability, FeeSchedule
 from recompense.ledger import templates
 from recompense.ledger.accounts import merchant_pending, provider_clearing
 from recompense.ledger.postings import OpenHold, TransferRef
-from recompense.persistence import ledger, outbox
+from recompense.persistence import outbox
 from recompense.persistence.tables import Capture, Merchant, Payment
 from recompense.persistence.views import capture_view, payment_view, uncaptured
+from recompense.persistence.work import Work
 
 
 def required(value: str | None) -> str:
@@ -34,19 +32,19 @@ def required(value: str | None) -> str:
     return value
 
 
-async def locked_payment(session: AsyncSession, saga: SagaRef) -> Payment:
+async def locked_payment(work: Work, saga: SagaRef) -> Payment:
     """Lock the payment that a saga works on: all operations on one payment are decided under this
     lock.
     """
-    payment = await session.get(Payment, saga.payment_id, with_for_update=True)
+    payment = await work.get(Payment, saga.payment_id, lock=True)
     if payment is None:
         raise InvariantBroken(f"{saga.saga_id} has no payment")
     return payment
 
 
-async def merchant_of(session: AsyncSession, merchant_id: str) -> Merchant:
+async def merchant_of(work: Work, merchant_id: str) -> Merchant:
     """Read a merchant. Raises `Refused` when there is none."""
-    merchant = await session.get(Merchant, merchant_id)
+    merchant = await work.get(Merchant, merchant_id)
     if merchant is None:
         raise Refused("merchant_not_found", f"There is no merchant {merchant_id}.")
     return merchant
@@ -72,11 +70,11 @@ def derive_status(payment: Payment) -> None:
     set_payment_status(payment, target)
 
 
-async def tell_payment(session: AsyncSession, payment: Payment) -> None:
+async def tell_payment(work: Work, payment: Payment) -> None:
     """Emit the event that is named after the payment's present status."""
-    await session.flush()
+    await work.flush()
     outbox.emit(
-        session,
+        work,
         f"payment.{payment.status}",
         payment_view(payment),
         merchant_id=payment.merchant_id,
@@ -84,11 +82,11 @@ async def tell_payment(session: AsyncSession, payment: Payment) -> None:
     )
 
 
-async def tell_capture(session: AsyncSession, capture: Capture) -> None:
+async def tell_capture(work: Work, capture: Capture) -> None:
     """Emit the event that is named after the capture's present status."""
-    await session.flush()
+    await work.flush()
     outbox.emit(
-        session,
+        work,
         f"capture.{capture.status}",
         capture_view(capture),
         merchant_id=capture.merchant_id,
@@ -112,11 +110,11 @@ def open_hold(payment: Payment) -> list[OpenHold]:
     ]
 
 
-async def release_hold(session: AsyncSession, payment: Payment, key: str) -> None:
+async def release_hold(work: Work, payment: Payment, key: str) -> None:
     """Give the whole hold of an authorization back that was never captured from."""
     holds = open_hold(payment)
     if holds:
-        await ledger.post(session, templates.voided(key, payment_id=payment.id, holds=holds))
+        await work.post(templates.voided(key, payment_id=payment.id, holds=holds))
     payment.amount_held = 0
     payment.amount_authorized = 0
 
@@ -134,13 +132,18 @@ def release_capture(payment: Payment, capture: Capture, failure: dict[str, str |
 
 
 async def book_capture(
-    session: AsyncSession, payment: Payment, capture: Capture, key: str, rest_key: str | None = None
+    work: Work,
+    payment: Payment,
+    capture: Capture,
+    key: str,
+    *,
+    now: datetime,
+    rest_key: str | None = None,
 ) -> None:
     """Post a capture: the hold in part, the fee, and the money that is available at once; the rest
     goes when it was final.
     """
-    merchant = await merchant_of(session, payment.merchant_id)
-    now = datetime.now(UTC)
+    merchant = await merchant_of(work, payment.merchant_id)
     availability = Availability.model_validate(
         {"rule": merchant.availability_rule, "days": merchant.availability_days}
     )
@@ -148,8 +151,7 @@ async def book_capture(
     capture.available_at = availability.due_at(now)
     capture.made_available = availability.rule == "on_capture"
     available = capture.amount - capture.fee if capture.made_available else 0
-    await ledger.post(
-        session,
+    await work.post(
         templates.captured(
             key,
             payment_id=payment.id,
@@ -167,14 +169,12 @@ async def book_capture(
     payment.amount_made_available += available
     capture.status = CaptureStatus.SUCCEEDED
     if capture.final and rest_key is not None:
-        await void_rest(session, payment, rest_key)
+        await void_rest(work, payment, rest_key)
     derive_status(payment)
-    await tell_capture(session, capture)
+    await tell_capture(work, capture)
 
 
-async def void_rest(
-    session: AsyncSession, payment: Payment, key: str, *, expired: bool = False
-) -> None:
+async def void_rest(work: Work, payment: Payment, key: str, *, expired: bool = False) -> None:
     """Give back what is still held of an authorization, because it was voided, has expired, or a
     capture was final.
     """
@@ -182,15 +182,5 @@ async def void_rest(
     if not holds:
         return
     make = templates.expired if expired else templates.voided
-    await ledger.post(session, make(key, payment_id=payment.id, holds=holds))
+    await work.post(make(key, payment_id=payment.id, holds=holds))
     payment.amount_voided += holds[0].remaining
-
-
-async def open_captures(session: AsyncSession, payment: Payment) -> list[Capture]:
-    """The payment's captures whose outcome is not known yet."""
-    found = await session.exec(
-        select(Capture).where(
-            col(Capture.payment_id) == payment.id, Capture.status == CaptureStatus.PENDING
-        )
-    )
-    return list(found.all())

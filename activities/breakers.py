@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel.ext.asyncio.session import AsyncSession
+from datetime import UTC, datetime
 
 from adapters.breaker import (
     CLOSED,
@@ -19,20 +17,20 @@ from adapters.breaker import (
 from recompense.contracts.policies import BreakerPolicy
 from recompense.contracts.provider import ProviderOperation
 from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
-from recompense.persistence.database import Database
 from recompense.persistence.saga_tables import BreakerRow
+from recompense.persistence.work import Store
 
 
 class BreakerTable:
     """The `BreakerStore` in PostgreSQL. A state that was never written is closed."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def load(self, provider: str, operation_class: OperationClass) -> BreakerState:
         """Read a state."""
-        async with self._database.transaction() as session:
-            row = await session.get(BreakerRow, (provider, operation_class))
+        async with self._store.work() as work:
+            row = await work.get(BreakerRow, (provider, operation_class))
             return CLOSED if row is None else _state_of(row)
 
     async def update(
@@ -42,8 +40,8 @@ class BreakerTable:
         change: Callable[[BreakerState], BreakerState],
     ) -> BreakerState:
         """Replace a state under its row's lock, and return what stands now."""
-        async with self._database.transaction() as session:
-            row = await _locked(session, provider, operation_class)
+        async with self._store.work() as work:
+            row = await work.breaker(provider, operation_class, CLOSED.phase)
             state = change(_state_of(row))
             row.phase, row.failures = state.phase, state.failures
             row.probes, row.probe_at = state.probes, state.probe_at
@@ -53,9 +51,16 @@ class BreakerTable:
 class Breakers:
     """One breaker for each provider and class of operations, as this process sees it."""
 
-    def __init__(self, database: Database, *, copy_is_good_for_seconds: float = 1.0) -> None:
-        self._store = BreakerTable(database)
+    def __init__(
+        self,
+        store: Store,
+        *,
+        copy_is_good_for_seconds: float = 1.0,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._store = BreakerTable(store)
         self._good_for = copy_is_good_for_seconds
+        self._now = now
         self._breakers: dict[tuple[str, OperationClass], Breaker] = {}
 
     @asynccontextmanager
@@ -83,20 +88,10 @@ class Breakers:
                 kind,
                 policy,
                 self._store,
+                now=self._now,
                 copy_is_good_for_seconds=self._good_for,
             )
         return self._breakers[key]
-
-
-async def _locked(
-    session: AsyncSession, provider: str, operation_class: OperationClass
-) -> BreakerRow:
-    await session.exec(
-        insert(BreakerRow)
-        .values(provider=provider, operation_class=operation_class, phase=CLOSED.phase)
-        .on_conflict_do_nothing()
-    )
-    return await session.get_one(BreakerRow, (provider, operation_class), with_for_update=True)
 
 
 def _state_of(row: BreakerRow) -> BreakerState:

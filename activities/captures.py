@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.admission import Admission, decide_once
 from activities.bookings import (
     book_capture,
     locked_payment,
-    open_captures,
     release_capture,
     required,
     reserve_capture,
@@ -28,6 +26,7 @@ from recompense.domain.states import CaptureStatus
 from recompense.ledger.postings import posting_key
 from recompense.persistence.tables import Capture, Payment
 from recompense.persistence.views import capturable, capture_view
+from recompense.persistence.work import Work
 
 STEP = "capture"
 
@@ -44,10 +43,10 @@ class CaptureActivities:
         its send right.
         """
 
-        async def decide(session: AsyncSession, admission: Admission) -> None:
-            payment = await locked_payment(session, admission.saga)
-            amount = await _amount_to_capture(session, admit, payment)
-            await _reserve(session, admit, payment, amount)
+        async def decide(work: Work, admission: Admission) -> None:
+            payment = await locked_payment(work, admission.saga)
+            amount = await _amount_to_capture(work, admit, payment)
+            await _reserve(work, admit, payment, amount)
             right = await admission.grant(required(payment.provider))
             admission.intend(
                 STEP,
@@ -73,22 +72,23 @@ class CaptureActivities:
         """Write the capture's outcome: post the hold, the fee and the availability, or give the
         reservation back.
         """
-        async with self._tools.database.transaction() as session:
-            recording = await begin_record(self._tools, session, record)
-            payment = await locked_payment(session, record.saga)
-            capture = await _capture_of(session, record.saga)
+        async with self._tools.store.work() as work:
+            recording = await begin_record(self._tools, work, record)
+            payment = await locked_payment(work, record.saga)
+            capture = await _capture_of(work, record.saga)
             outcome = record.answer.outcome
             if recording.books and isinstance(outcome, Approved):
                 capture.provider_reference = outcome.reference
                 await book_capture(
-                    session,
+                    work,
                     payment,
                     capture,
                     posting_key(capture.id, STEP, record.attempt),
+                    now=self._tools.now(),
                     rest_key=posting_key(capture.id, f"{STEP}.rest", record.attempt),
                 )
-                await finish(session, recording.operation)
-                await tell_payment(session, payment)
+                await finish(work, recording.operation)
+                await tell_payment(work, payment)
             elif recording.books and isinstance(outcome, Declined):
                 release_capture(
                     payment,
@@ -99,9 +99,9 @@ class CaptureActivities:
                         "provider_code": outcome.provider_code,
                     },
                 )
-                await finish(session, recording.operation)
-                await tell_capture(session, capture)
-            await session.flush()
+                await finish(work, recording.operation)
+                await tell_capture(work, capture)
+            await work.flush()
             return Recorded(
                 verdict=recording.verdict,
                 resource=capture_view(capture),
@@ -113,21 +113,21 @@ class CaptureActivities:
         """Compensation of `capture.admit`: give the reservation back. Nothing reserved is a
         success.
         """
-        async with self._tools.database.transaction() as session:
-            releasing = await begin_release(session, step)
-            payment = await locked_payment(session, step.saga)
-            capture = await session.get(Capture, step.saga.operation_id)
+        async with self._tools.store.work() as work:
+            releasing = await begin_release(work, step)
+            payment = await locked_payment(work, step.saga)
+            capture = await work.get(Capture, step.saga.operation_id)
             if releasing.due and capture and capture.status == CaptureStatus.PENDING:
                 release_capture(payment, capture, failure_of(releasing.cause))
-                await tell_capture(session, capture)
-            await session.flush()
+                await tell_capture(work, capture)
+            await work.flush()
             view = capture_view(capture) if capture else None
             return Recorded(verdict=Verdict.PROCEED, resource=view)
 
 
-async def _amount_to_capture(session: AsyncSession, admit: CaptureInput, payment: Payment) -> int:
+async def _amount_to_capture(work: Work, admit: CaptureInput, payment: Payment) -> int:
     available = capturable(payment)
-    others = await open_captures(session, payment)
+    others = await work.open_captures(payment.id)
     if others and (admit.final or any(other.final for other in others)):
         raise Refused("capture_in_progress", "Another capture of this payment is under way.")
     if available <= 0:
@@ -141,16 +141,14 @@ async def _amount_to_capture(session: AsyncSession, admit: CaptureInput, payment
     return amount
 
 
-async def _reserve(
-    session: AsyncSession, admit: CaptureInput, payment: Payment, amount: int
-) -> None:
+async def _reserve(work: Work, admit: CaptureInput, payment: Payment, amount: int) -> None:
     reserve_capture(payment, amount)
-    capture = await session.get(Capture, admit.capture_id)
+    capture = await work.get(Capture, admit.capture_id)
     if capture is not None:
         capture.status, capture.failure = CaptureStatus.PENDING, None
         capture.amount = amount
         return
-    session.add(
+    work.add(
         Capture(
             id=admit.capture_id,
             payment_id=payment.id,
@@ -163,13 +161,13 @@ async def _reserve(
     )
 
 
-async def _capture_of(session: AsyncSession, saga: SagaRef) -> Capture:
-    capture = await session.get(Capture, saga.operation_id)
+async def _capture_of(work: Work, saga: SagaRef) -> Capture:
+    capture = await work.get(Capture, saga.operation_id)
     if capture is None:
         raise InvariantBroken(f"{saga.saga_id} has no capture")
     return capture
 
 
-async def _view(session: AsyncSession, saga: SagaRef) -> CaptureView | None:
-    capture = await session.get(Capture, saga.operation_id)
+async def _view(work: Work, saga: SagaRef) -> CaptureView | None:
+    capture = await work.get(Capture, saga.operation_id)
     return None if capture is None else capture_view(capture)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -118,8 +118,8 @@ class ProviderActivities:
                 raise _try_again(
                     OutcomeUnknown("The provider knows nothing of it yet."), wait + 0.05
                 )
-            async with self._tools.database.transaction() as session:
-                concluded = await journal.conclude_absent(session, ledge.row, calls)
+            async with self._tools.store.work() as work:
+                concluded = await journal.conclude_absent(work, ledge.row, calls)
             if not concluded:
                 raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
             return answer
@@ -151,7 +151,7 @@ class ProviderActivities:
         right = plan.right
         if right is None or right.run_id != info.workflow_run_id or info.attempt != 1:
             return None
-        return right.send_by if datetime.now(UTC) < right.send_by else None
+        return right.send_by if self._tools.now() < right.send_by else None
 
     async def _send(
         self, plan: EffectPlan, send_by: datetime, right_try: int, calls: list[CallRecord]
@@ -185,9 +185,9 @@ class ProviderActivities:
         if not ledge.may_send_again(plan):
             raise _try_again(OutcomeUnknown("The provider's idempotency window has passed."), None)
         right_try = ledge.row.right_try + 1
-        async with self._tools.database.transaction() as session:
+        async with self._tools.store.work() as work:
             send_by = await journal.take_right(
-                session,
+                work,
                 ledge.row,
                 current_run().run_id,
                 right_try,
@@ -204,18 +204,18 @@ class ProviderActivities:
         that is being taken back or is closed. Looking up and undoing are not the operation's runs
         alone.
         """
-        async with self._tools.database.transaction() as session:
+        async with self._tools.store.work() as work:
             verdict = Verdict.PROCEED
             if sends:
                 run = current_run()
-                verdict = (await stand(session, plan.saga, run, step_attempt=plan.attempt)).verdict
-            row = await journal.require(session, journal.position(plan))
+                verdict = (await stand(work, plan.saga, run, step_attempt=plan.attempt)).verdict
+            row = await journal.require(work, journal.position(plan))
             known = journal.known_answer(row)
             if known is not None and row.final:
                 return known
             if verdict is not Verdict.PROCEED:
                 return EffectAnswer(outcome=Absent(), verdict=verdict)
-            now = await journal.database_now(session)
+            now = await work.now()
             ends = row.sendable_until
             skew = plan.terms.clock_skew_seconds
             right_ends_in = (ends - now).total_seconds() + skew if ends else 0.0
@@ -258,9 +258,9 @@ class ProviderActivities:
         )
 
     async def _lay_down(self, plan: EffectPlan, right_try: int, calls: list[CallRecord]) -> None:
-        async with self._tools.database.transaction() as session:
+        async with self._tools.store.work() as work:
             await journal.lay_right_down(
-                session, journal.position(plan), current_run().run_id, right_try, calls
+                work, journal.position(plan), current_run().run_id, right_try, calls
             )
 
     def _guard(

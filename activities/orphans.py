@@ -4,10 +4,6 @@ is dropped.
 
 from __future__ import annotations
 
-from sqlalchemy import func
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from activities.plans import plan
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import (
@@ -26,6 +22,7 @@ from recompense.domain.failures import InvariantBroken
 from recompense.persistence import journal, outbox
 from recompense.persistence.operations import locked
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
+from recompense.persistence.work import Work
 
 Effective = Approved | Pending | RequiresAction
 """Outcomes that stand for an effect at the provider, or for one that may still come."""
@@ -61,7 +58,7 @@ def undo_step(step: str) -> str:
 
 async def adopt(
     tools: Toolbox,
-    session: AsyncSession,
+    work: Work,
     saga: SagaRef,
     row: JournalRow,
     answer: EffectAnswer,
@@ -73,28 +70,28 @@ async def adopt(
     compensation.
     """
     known_before = row.outcome_kind
-    agrees = journal.write_outcome(row, answer)
+    agrees = journal.write_outcome(work, row, answer)
     outcome = answer.outcome
     if not isinstance(outcome, Approved | Pending | RequiresAction):
         return None
-    operation = await locked(session, saga.saga_id)
+    operation = await locked(work, saga.saga_id)
     compensates_it = (
         operation.attempt == row.attempt and operation.attempt_state == AttemptState.COMPENSATING
     )
     if agrees and (compensates_it or known_before == "approved"):
         return None
-    return await _open(tools, session, saga, operation, row, outcome)
+    return await _open(tools, work, saga, operation, row, outcome)
 
 
 async def _open(
     tools: Toolbox,
-    session: AsyncSession,
+    work: Work,
     saga: SagaRef,
     operation: Operation,
     row: JournalRow,
     outcome: Effective,
 ) -> EffectPlan | None:
-    orphan = await _orphan_of(session, row)
+    orphan = await work.orphan_of(row)
     step = row.step + _ORPHAN_SUFFIX
     call = undo_call(row, outcome.reference, step)
     if orphan is None:
@@ -106,53 +103,31 @@ async def _open(
             outcome=outcome.model_dump(mode="json"),
             status="open" if call else "parked",
         )
-        session.add(orphan)
-        _tell(session, operation, row, undone=call is not None)
+        work.add(orphan)
+        _tell(work, operation, row, undone=call is not None)
     if call is None or orphan.status != "open":
         return None
     undo = plan(tools, saga, step, row.attempt, row.provider, call, None)
-    if await journal.read(session, journal.position(undo)) is None:
-        journal.intend(session, undo)
+    if await journal.read(work, journal.position(undo)) is None:
+        journal.intend(work, undo)
     return undo
 
 
-async def settle(session: AsyncSession, undo: EffectPlan, *, undone: bool) -> None:
+async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> None:
     """Write that an orphan was undone, or that a person has to look."""
     step = undo.step.removesuffix(_ORPHAN_SUFFIX)
-    found = await session.exec(
-        select(Orphan)
-        .where(
-            Orphan.saga_id == undo.saga.saga_id,
-            Orphan.step == step,
-            Orphan.attempt == undo.attempt,
-        )
-        .order_by(col(Orphan.leg))
-        .with_for_update()
-    )
-    orphan = found.first()
+    orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt)
     if orphan is None:
         raise InvariantBroken(f"{undo.step} of {undo.saga.saga_id} undoes no orphan")
     if orphan.status == "undone":
         return
     orphan.status = "undone" if undone else "parked"
-    orphan.settled_at = func.clock_timestamp()  # type: ignore[assignment]  # SQL expression, set by the database's clock
+    orphan.settled_at = work.clock
 
 
-async def _orphan_of(session: AsyncSession, row: JournalRow) -> Orphan | None:
-    found = await session.exec(
-        select(Orphan).where(
-            col(Orphan.saga_id) == row.saga_id,
-            Orphan.step == row.step,
-            Orphan.attempt == row.attempt,
-            Orphan.leg == row.leg,
-        )
-    )
-    return found.one_or_none()
-
-
-def _tell(session: AsyncSession, operation: Operation, row: JournalRow, *, undone: bool) -> None:
+def _tell(work: Work, operation: Operation, row: JournalRow, *, undone: bool) -> None:
     outbox.audit(
-        session,
+        work,
         actor="recompense",
         action="orphan_undo" if undone else "orphan_parked",
         target=operation.saga_id,

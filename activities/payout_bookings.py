@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from activities.bookings import required
 from recompense.contracts.sagas import SagaRef
 from recompense.domain.failures import InvariantBroken
@@ -11,14 +9,15 @@ from recompense.domain.states import PAYOUT_TRANSITIONS, PayoutStatus, may_move
 from recompense.ledger import templates
 from recompense.ledger.accounts import bank_cash, merchant_available
 from recompense.ledger.postings import OpenHold, TransferRef, posting_key
-from recompense.persistence import ledger, outbox
+from recompense.persistence import outbox
 from recompense.persistence.tables import Payout
 from recompense.persistence.views import payout_view
+from recompense.persistence.work import Work
 
 
-async def locked_payout(session: AsyncSession, saga: SagaRef) -> Payout:
+async def locked_payout(work: Work, saga: SagaRef) -> Payout:
     """Lock the payout that a saga works on."""
-    payout = await session.get(Payout, saga.operation_id, with_for_update=True)
+    payout = await work.get(Payout, saga.operation_id, lock=True)
     if payout is None:
         raise InvariantBroken(f"{saga.saga_id} has no payout")
     return payout
@@ -32,11 +31,11 @@ def set_payout_status(payout: Payout, target: PayoutStatus) -> None:
     payout.status = target
 
 
-async def tell_payout(session: AsyncSession, payout: Payout, word: str | None = None) -> None:
+async def tell_payout(work: Work, payout: Payout, word: str | None = None) -> None:
     """Emit the event that is named after the payout's present status, or after `word`."""
-    await session.flush()
+    await work.flush()
     outbox.emit(
-        session,
+        work,
         f"payout.{word or payout.status}",
         payout_view(payout),
         merchant_id=payout.merchant_id,
@@ -55,15 +54,15 @@ def _hold(payout: Payout, bank: str) -> list[OpenHold]:
     ]
 
 
-async def post_paid(session: AsyncSession, payout: Payout, bank: str, attempt: int) -> None:
+async def post_paid(work: Work, payout: Payout, bank: str, attempt: int) -> None:
     """The money has left: post the reservation."""
     key = posting_key(payout.id, "payout", attempt)
-    await ledger.post(session, templates.payout_paid(key, holds=_hold(payout, bank)))
+    await work.post(templates.payout_paid(key, holds=_hold(payout, bank)))
     payout.hold_key = None
 
 
 async def give_back(
-    session: AsyncSession,
+    work: Work,
     payout: Payout,
     bank: str,
     attempt: int,
@@ -71,12 +70,12 @@ async def give_back(
 ) -> None:
     """The payout will not happen: release the reservation."""
     key = posting_key(payout.id, "payout.release", attempt)
-    await ledger.post(session, templates.payout_failed(key, holds=_hold(payout, bank)))
+    await work.post(templates.payout_failed(key, holds=_hold(payout, bank)))
     payout.hold_key = None
     payout.failure = None if failure is None else dict(failure)
 
 
-async def post_returned(session: AsyncSession, payout: Payout, bank: str) -> None:
+async def post_returned(work: Work, payout: Payout, bank: str) -> None:
     """A paid payout has come back: the merchant has the money again."""
     posting = templates.payout_returned(
         posting_key(payout.id, "payout.returned", 1),
@@ -85,6 +84,6 @@ async def post_returned(session: AsyncSession, payout: Payout, bank: str) -> Non
         amount=payout.amount,
         currency=payout.currency,
     )
-    await ledger.post(session, posting)
+    await work.post(posting)
     set_payout_status(payout, PayoutStatus.RETURNED)
-    await tell_payout(session, payout)
+    await tell_payout(work, payout)

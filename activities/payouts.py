@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.admission import Admission, decide_once
@@ -45,10 +43,11 @@ from recompense.domain.states import PayoutStatus
 from recompense.domain.terms import PayoutTerms
 from recompense.ledger import templates
 from recompense.ledger.postings import posting_key
-from recompense.persistence import journal, ledger, outbox
+from recompense.persistence import journal, outbox
 from recompense.persistence.operations import stand
 from recompense.persistence.tables import Payout
 from recompense.persistence.views import payout_view
+from recompense.persistence.work import Work
 
 STEP = "payout"
 CANCEL_STEP = "payout.cancel"
@@ -66,26 +65,25 @@ class PayoutActivities:
         also journal and grant it.
         """
 
-        async def decide(session: AsyncSession, admission: Admission) -> None:
+        async def decide(work: Work, admission: Admission) -> None:
             provider = _route(self._tools, admit)
-            merchant = await merchant_of(session, admit.merchant_id)
+            merchant = await merchant_of(work, admit.merchant_id)
             terms = PayoutTerms.model_validate(merchant.payout)
-            payout = await _payout_for(session, admit, provider)
-            await self._reserve(session, payout, admission.attempt)
+            payout = await _payout_for(work, admit, provider)
+            await self._reserve(work, payout, admission.attempt)
             if terms.needs_approval(admit.amount, admit.currency):
                 set_payout_status(payout, PayoutStatus.AWAITING_APPROVAL)
             else:
                 right = await admission.grant(provider)
                 call = _create_call(payout, admission.attempt, right)
                 admission.intend(STEP, provider, call, right)
-            await tell_payout(session, payout, "created")
+            await tell_payout(work, payout, "created")
 
         return await decide_once(self._tools, admit, Admitted[PayoutView], decide, _view)
 
-    async def _reserve(self, session: AsyncSession, payout: Payout, attempt: int) -> None:
+    async def _reserve(self, work: Work, payout: Payout, attempt: int) -> None:
         payout.hold_key = posting_key(payout.id, f"{STEP}.reserve", attempt)
-        await ledger.post(
-            session,
+        await work.post(
             templates.payout_asked(
                 payout.hold_key,
                 merchant_id=payout.merchant_id,
@@ -100,15 +98,15 @@ class PayoutActivities:
         """Write a person's word. An approval journals the payout and grants its send right in the
         same transaction.
         """
-        async with self._tools.database.transaction() as session:
-            standing = await stand(session, review.saga, current_run(), step_attempt=review.attempt)
-            payout = await locked_payout(session, review.saga)
+        async with self._tools.store.work() as work:
+            standing = await stand(work, review.saga, current_run(), step_attempt=review.attempt)
+            payout = await locked_payout(work, review.saga)
             waiting = payout.status == PayoutStatus.AWAITING_APPROVAL
             if standing.proceeds and waiting:
                 payout.reviewed_by = review.actor
                 word = "approve" if review.approve else str(review.final_status)
                 outbox.audit(
-                    session,
+                    work,
                     actor=review.actor,
                     action=f"payout_{word}",
                     target=review.saga.saga_id,
@@ -116,32 +114,26 @@ class PayoutActivities:
                 )
                 if review.approve:
                     set_payout_status(payout, PayoutStatus.PENDING)
-                    await self._intend(session, review.saga, review.attempt, payout)
+                    await self._intend(work, review.saga, review.attempt, payout)
                 else:
-                    await give_back(session, payout, self._tools.payout_bank, review.attempt, None)
+                    await give_back(work, payout, self._tools.payout_bank, review.attempt, None)
                     set_payout_status(payout, PayoutStatus(review.final_status or "rejected"))
-                    await finish(session, standing.operation)
-                    await tell_payout(session, payout)
-            await session.flush()
+                    await finish(work, standing.operation)
+                    await tell_payout(work, payout)
+            await work.flush()
             return Recorded(
                 verdict=standing.verdict,
                 resource=payout_view(payout),
-                next_effect=await self._effect(session, review, STEP),
+                next_effect=await self._effect(work, review, STEP),
             )
 
-    async def _intend(
-        self, session: AsyncSession, saga: SagaRef, attempt: int, payout: Payout
-    ) -> None:
-        right = grant(
-            self._tools, payout.provider, current_run(), await journal.database_now(session)
-        )
+    async def _intend(self, work: Work, saga: SagaRef, attempt: int, payout: Payout) -> None:
+        right = grant(self._tools, payout.provider, current_run(), await work.now())
         call = _create_call(payout, attempt, right)
-        journal.intend(
-            session, plan(self._tools, saga, STEP, attempt, payout.provider, call, right)
-        )
+        journal.intend(work, plan(self._tools, saga, STEP, attempt, payout.provider, call, right))
 
-    async def _effect(self, session: AsyncSession, step: StepRef, name: str) -> EffectPlan | None:
-        row = await journal.read(session, journal.Position(step.saga.saga_id, name, step.attempt))
+    async def _effect(self, work: Work, step: StepRef, name: str) -> EffectPlan | None:
+        row = await journal.read(work, journal.Position(step.saga.saga_id, name, step.attempt))
         return None if row is None else plan_of_row(self._tools, step.saga, row, current_run())
 
     @activity.defn(name="payout.record")
@@ -149,62 +141,62 @@ class PayoutActivities:
         """Write where the payout stands: on its way, paid, or refused and the reserved money given
         back.
         """
-        async with self._tools.database.transaction() as session:
-            recording = await begin_record(self._tools, session, record)
-            payout = await locked_payout(session, record.saga)
+        async with self._tools.store.work() as work:
+            recording = await begin_record(self._tools, work, record)
+            payout = await locked_payout(work, record.saga)
             if recording.books and record.step == STEP:
-                await self._book(session, payout, record)
+                await self._book(work, payout, record)
                 if isinstance(record.answer.outcome, Approved | Declined):
-                    await finish(session, recording.operation)
-            await session.flush()
+                    await finish(work, recording.operation)
+            await work.flush()
             return Recorded(
                 verdict=recording.verdict,
                 resource=payout_view(payout),
                 orphan_undo=recording.orphan_undo,
             )
 
-    async def _book(self, session: AsyncSession, payout: Payout, record: RecordEffect) -> None:
+    async def _book(self, work: Work, payout: Payout, record: RecordEffect) -> None:
         outcome, bank = record.answer.outcome, self._tools.payout_bank
         if isinstance(outcome, Approved | Pending):
             payout.provider_reference = outcome.reference
         if isinstance(outcome, Pending) and payout.status != PayoutStatus.IN_TRANSIT:
             set_payout_status(payout, PayoutStatus.IN_TRANSIT)
-            await tell_payout(session, payout)
+            await tell_payout(work, payout)
         elif isinstance(outcome, Approved):
-            await post_paid(session, payout, bank, record.attempt)
+            await post_paid(work, payout, bank, record.attempt)
             set_payout_status(payout, PayoutStatus.PAID)
-            await tell_payout(session, payout)
+            await tell_payout(work, payout)
             if record.answer.payout_state is PayoutState.RETURNED:
-                await post_returned(session, payout, bank)
+                await post_returned(work, payout, bank)
         elif isinstance(outcome, Declined):
             failure = {
                 "code": outcome.code,
                 "message": outcome.message,
                 "provider_code": outcome.provider_code,
             }
-            await give_back(session, payout, bank, record.attempt, failure)
+            await give_back(work, payout, bank, record.attempt, failure)
             set_payout_status(payout, PayoutStatus.FAILED)
-            await tell_payout(session, payout)
+            await tell_payout(work, payout)
 
     @activity.defn(name="payout.begin_cancel")
     async def begin_cancel(self, step: StepRef) -> Recorded[PayoutView]:
         """Journal the request to take a payout back on its way, and grant its send right."""
-        async with self._tools.database.transaction() as session:
-            standing = await stand(session, step.saga, current_run(), step_attempt=step.attempt)
-            payout = await locked_payout(session, step.saga)
-            effect = await self._effect(session, step, CANCEL_STEP)
+        async with self._tools.store.work() as work:
+            standing = await stand(work, step.saga, current_run(), step_attempt=step.attempt)
+            payout = await locked_payout(work, step.saga)
+            effect = await self._effect(work, step, CANCEL_STEP)
             if effect is None and standing.proceeds and payout.provider_reference:
                 right = grant(
                     self._tools,
                     payout.provider,
                     current_run(),
-                    await journal.database_now(session),
+                    await work.now(),
                 )
                 call = _cancel_call(payout, payout.provider_reference, step.attempt, right)
                 effect = plan(
                     self._tools, step.saga, CANCEL_STEP, step.attempt, payout.provider, call, right
                 )
-                journal.intend(session, effect)
+                journal.intend(work, effect)
             return Recorded(
                 verdict=standing.verdict, resource=payout_view(payout), next_effect=effect
             )
@@ -214,16 +206,16 @@ class PayoutActivities:
         """Compensation of `payout.admit`: give the reserved money back. Nothing reserved is a
         success.
         """
-        async with self._tools.database.transaction() as session:
-            releasing = await begin_release(session, step)
-            payout = await session.get(Payout, step.saga.operation_id, with_for_update=True)
+        async with self._tools.store.work() as work:
+            releasing = await begin_release(work, step)
+            payout = await work.get(Payout, step.saga.operation_id, lock=True)
             if releasing.due and payout and payout.hold_key:
                 failure = failure_of(releasing.cause)
-                await give_back(session, payout, self._tools.payout_bank, step.attempt, failure)
+                await give_back(work, payout, self._tools.payout_bank, step.attempt, failure)
                 target = releasing.cause.final_status or PayoutStatus.FAILED
                 set_payout_status(payout, PayoutStatus(target))
-                await tell_payout(session, payout)
-            await session.flush()
+                await tell_payout(work, payout)
+            await work.flush()
             view = payout_view(payout) if payout else None
             return Recorded(verdict=Verdict.PROCEED, resource=view)
 
@@ -267,9 +259,9 @@ def _cancel_call(
     )
 
 
-async def _payout_for(session: AsyncSession, admit: PayoutInput, provider: str) -> Payout:
-    payout = await session.get(Payout, admit.payout_id, with_for_update=True)
-    await _claim_reference(session, admit)
+async def _payout_for(work: Work, admit: PayoutInput, provider: str) -> Payout:
+    payout = await work.get(Payout, admit.payout_id, lock=True)
+    await _claim_reference(work, admit)
     if payout is not None:
         set_payout_status(payout, PayoutStatus.PENDING)
         payout.failure, payout.provider, payout.reviewed_by = None, provider, None
@@ -286,25 +278,19 @@ async def _payout_for(session: AsyncSession, admit: PayoutInput, provider: str) 
         run_id=admit.run_id,
         requested_by=admit.requested_by,
     )
-    session.add(payout)
+    work.add(payout)
     return payout
 
 
-async def _claim_reference(session: AsyncSession, admit: PayoutInput) -> None:
+async def _claim_reference(work: Work, admit: PayoutInput) -> None:
     """Refuse a reference that is in use. Two that race meet at the unique index, and the later one
     comes here again.
     """
     if admit.reference is None:
         return
-    found = await session.exec(
-        select(Payout.id).where(
-            Payout.merchant_id == admit.merchant_id,
-            Payout.reference == admit.reference,
-            Payout.id != admit.payout_id,
-            col(Payout.status).not_in([PayoutStatus.FAILED, PayoutStatus.CANCELED]),
-        )
+    existing = await work.payout_with_reference(
+        admit.merchant_id, admit.reference, but=admit.payout_id
     )
-    existing = found.first()
     if existing is not None:
         raise Refused(
             "reference_in_use",
@@ -313,6 +299,6 @@ async def _claim_reference(session: AsyncSession, admit: PayoutInput) -> None:
         )
 
 
-async def _view(session: AsyncSession, saga: SagaRef) -> PayoutView | None:
-    payout = await session.get(Payout, saga.operation_id)
+async def _view(work: Work, saga: SagaRef) -> PayoutView | None:
+    payout = await work.get(Payout, saga.operation_id)
     return None if payout is None else payout_view(payout)

@@ -4,11 +4,6 @@ the saga that waits.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
-from sqlalchemy import func, update
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities import orphans
@@ -31,10 +26,11 @@ from recompense.contracts.steps import (
 from recompense.domain.effects import AttemptState
 from recompense.domain.states import PayoutStatus
 from recompense.persistence import journal, outbox
-from recompense.persistence.operations import locked
+from recompense.persistence.operations import existing, locked
 from recompense.persistence.saga_tables import JournalRow, Operation, ProviderEventRow
+from recompense.persistence.work import Work
 
-RELAY_AFTER = timedelta(seconds=5)
+RELAY_AFTER_SECONDS = 5.0
 """How old a stored event must be before the relay takes it up: its own workflow usually has it by
 then.
 """
@@ -52,84 +48,75 @@ class ProviderEventActivities:
 
         An event about nothing of ours ends here.
         """
-        async with self._tools.database.transaction() as session:
-            stored = await session.get(ProviderEventRow, (event.provider, event.event_id))
+        async with self._tools.store.work() as work:
+            stored = await work.get(ProviderEventRow, (event.provider, event.event_id))
             if stored is None or stored.status != "received":
                 return EventTarget()
-            row = await _row_of(session, stored)
+            row = await _row_of(work, stored)
             if row is None:
-                await _mark(session, event.provider, event.event_id, "ignored", "not one of ours")
+                await work.mark_event(event.provider, event.event_id, "ignored", "not one of ours")
                 return EventTarget()
-            operation = await session.get_one(Operation, row.saga_id)
+            operation = await existing(work, row.saga_id)
             return EventTarget(effect=plan_of_row(self._tools, saga_of(operation), row, None))
 
     @activity.defn(name="provider_event.apply")
     async def apply(self, apply: ApplyEvent) -> EventApplied:
         """Apply what the provider says now, along the transition tables only."""
-        async with self._tools.database.transaction() as session:
-            operation = await locked(session, apply.effect.saga.saga_id)
-            row = await journal.require(session, journal.position(apply.effect))
-            applied = await self._apply(session, operation, row, apply)
-            await _mark(session, apply.provider, apply.event_id, "applied", applied.detail)
+        async with self._tools.store.work() as work:
+            operation = await locked(work, apply.effect.saga.saga_id)
+            row = await journal.require(work, journal.position(apply.effect))
+            applied = await self._apply(work, operation, row, apply)
+            await work.mark_event(apply.provider, apply.event_id, "applied", applied.detail)
             return applied
 
     async def _apply(
-        self, session: AsyncSession, operation: Operation, row: JournalRow, apply: ApplyEvent
+        self, work: Work, operation: Operation, row: JournalRow, apply: ApplyEvent
     ) -> EventApplied:
         present = operation.attempt == row.attempt
         waits = present and operation.attempt_state == AttemptState.OPEN
         if waits and not row.booked:
             # The saga books it; written here too, it outlives a saga that was terminated meanwhile.
-            journal.write_outcome(row, apply.answer)
+            journal.write_outcome(work, row, apply.answer)
             return EventApplied(
                 detail="told the saga that waits for it",
                 signal=operation.saga_id,
                 word=_word(apply),
             )
         if operation.kind == SagaKind.PAYOUT and row.step == "payout" and row.booked:
-            return await self._later_life_of_payout(session, apply)
-        undo = await orphans.adopt(self._tools, session, apply.effect.saga, row, apply.answer)
+            return await self._later_life_of_payout(work, apply)
+        undo = await orphans.adopt(self._tools, work, apply.effect.saga, row, apply.answer)
         detail = "an effect nobody waits for: it is taken back" if undo else "nothing new"
         return EventApplied(detail=detail, orphan_undo=undo)
 
-    async def _later_life_of_payout(self, session: AsyncSession, apply: ApplyEvent) -> EventApplied:
+    async def _later_life_of_payout(self, work: Work, apply: ApplyEvent) -> EventApplied:
         returned = apply.answer.payout_state is PayoutState.RETURNED
-        payout = await locked_payout(session, apply.effect.saga)
+        payout = await locked_payout(work, apply.effect.saga)
         if returned and payout.status == PayoutStatus.PAID:
-            await post_returned(session, payout, self._tools.payout_bank)
+            await post_returned(work, payout, self._tools.payout_bank)
             return EventApplied(detail="a paid payout came back")
         return EventApplied(detail="nothing new")
 
     @activity.defn(name="provider_event.settle_orphan")
     async def settle_orphan(self, settle: SettleOrphan) -> None:
         """Write what became of an orphan's undo. Without an answer a person has to look."""
-        async with self._tools.database.transaction() as session:
-            await locked(session, settle.effect.saga.saga_id)
+        async with self._tools.store.work() as work:
+            await locked(work, settle.effect.saga.saga_id)
             if settle.answer is not None:
-                row = await journal.require(session, journal.position(settle.effect))
-                journal.write_outcome(row, settle.answer)
+                row = await journal.require(work, journal.position(settle.effect))
+                journal.write_outcome(work, row, settle.answer)
                 row.booked = row.final
             undone = settle.answer is not None and is_undone(settle.answer)
-            await orphans.settle(session, settle.effect, undone=undone)
+            await orphans.settle(work, settle.effect, undone=undone)
             if not undone:
-                _ask_a_person(session, settle.effect)
+                _ask_a_person(work, settle.effect)
 
     @activity.defn(name="provider_event.relay")
     async def relay(self, page: PageRequest) -> tuple[ProviderEventInput, ...]:
         """List stored events that nobody has applied yet, oldest first."""
-        async with self._tools.database.transaction() as session:
-            found = await session.exec(
-                select(ProviderEventRow)
-                .where(
-                    ProviderEventRow.status == "received",
-                    ProviderEventRow.received_at < datetime.now(UTC) - RELAY_AFTER,
-                )
-                .order_by(col(ProviderEventRow.received_at))
-                .limit(page.page_size)
-            )
+        async with self._tools.store.work() as work:
+            found = await work.unapplied_events(RELAY_AFTER_SECONDS, page.page_size)
             return tuple(
-                ProviderEventInput(provider=row.provider, event_id=row.event_id)
-                for row in found.all()
+                ProviderEventInput(provider=row.provider, event_id=row.event_id) for row in found
             )
 
 
@@ -139,46 +126,20 @@ def _word(apply: ApplyEvent) -> ProviderWord:
     return ProviderWord(step=effect.step, attempt=effect.attempt, leg=effect.leg, answer=answer)
 
 
-async def _row_of(session: AsyncSession, stored: ProviderEventRow) -> JournalRow | None:
+async def _row_of(work: Work, stored: ProviderEventRow) -> JournalRow | None:
     """The effect of an event: by its key where the provider echoes it, else the operation's newest
     forward effect.
     """
     if stored.effect_key is not None:
-        by_key = await session.exec(
-            select(JournalRow).where(JournalRow.effect_key == stored.effect_key)
-        )
-        return by_key.one_or_none()
+        return await work.effect_by_key(stored.effect_key)
     if stored.operation_id is None:
         return None
-    by_operation = await session.exec(
-        select(JournalRow)
-        .where(
-            JournalRow.operation_id == stored.operation_id,
-            JournalRow.provider == stored.provider,
-            ~col(JournalRow.step).like("%.undo"),
-        )
-        .order_by(col(JournalRow.created_at).desc())
-        .limit(1)
-    )
-    return by_operation.one_or_none()
+    return await work.newest_effect(stored.operation_id, stored.provider)
 
 
-async def _mark(
-    session: AsyncSession, provider: str, event_id: str, status: str, detail: str
-) -> None:
-    await session.exec(
-        update(ProviderEventRow)
-        .where(
-            col(ProviderEventRow.provider) == provider,
-            col(ProviderEventRow.event_id) == event_id,
-        )
-        .values(status=status, detail=detail, applied_at=func.clock_timestamp())
-    )
-
-
-def _ask_a_person(session: AsyncSession, effect: EffectPlan) -> None:
+def _ask_a_person(work: Work, effect: EffectPlan) -> None:
     outbox.emit(
-        session,
+        work,
         "saga.parked",
         {
             "object": "saga",

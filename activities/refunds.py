@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.admission import Admission, decide_once
@@ -19,9 +18,10 @@ from recompense.domain.states import RefundStatus
 from recompense.ledger import templates
 from recompense.ledger.accounts import merchant_available, merchant_pending, provider_clearing
 from recompense.ledger.postings import OpenHold, TransferRef, posting_key
-from recompense.persistence import ledger, outbox
+from recompense.persistence import outbox
 from recompense.persistence.tables import Payment, Refund
 from recompense.persistence.views import refund_view, refundable
+from recompense.persistence.work import Work
 
 STEP = "refund"
 
@@ -38,10 +38,10 @@ class RefundActivities:
         grant its send right.
         """
 
-        async def decide(session: AsyncSession, admission: Admission) -> None:
-            payment = await locked_payment(session, admission.saga)
+        async def decide(work: Work, admission: Admission) -> None:
+            payment = await locked_payment(work, admission.saga)
             amount = _amount_to_refund(admit, payment)
-            await _reserve(session, admit, payment, amount, admission.attempt)
+            await _reserve(work, admit, payment, amount, admission.attempt)
             provider = required(payment.provider)
             right = await admission.grant(provider)
             call = RefundCall(
@@ -60,28 +60,28 @@ class RefundActivities:
     @activity.defn(name="refund.record")
     async def record(self, record: RecordEffect) -> Recorded[RefundView]:
         """Write the refund's outcome: post the reserved money, or give it back."""
-        async with self._tools.database.transaction() as session:
-            recording = await begin_record(self._tools, session, record)
-            payment = await locked_payment(session, record.saga)
-            refund = await _refund_of(session, record.saga)
+        async with self._tools.store.work() as work:
+            recording = await begin_record(self._tools, work, record)
+            payment = await locked_payment(work, record.saga)
+            refund = await _refund_of(work, record.saga)
             outcome = record.answer.outcome
             if recording.books and isinstance(outcome, Approved | Pending):
                 refund.provider_reference = outcome.reference
             if recording.books and isinstance(outcome, Approved):
-                await _post(session, payment, refund, record.attempt)
-                await finish(session, recording.operation)
-                await _tell(session, refund)
-                await tell_payment(session, payment)
+                await _post(work, payment, refund, record.attempt)
+                await finish(work, recording.operation)
+                await _tell(work, refund)
+                await tell_payment(work, payment)
             elif recording.books and isinstance(outcome, Declined):
                 failure = {
                     "code": outcome.code,
                     "message": outcome.message,
                     "provider_code": outcome.provider_code,
                 }
-                await _give_back(session, payment, refund, record.attempt, failure)
-                await finish(session, recording.operation)
-                await _tell(session, refund)
-            await session.flush()
+                await _give_back(work, payment, refund, record.attempt, failure)
+                await finish(work, recording.operation)
+                await _tell(work, refund)
+            await work.flush()
             return Recorded(
                 verdict=recording.verdict,
                 resource=refund_view(refund),
@@ -93,15 +93,15 @@ class RefundActivities:
         """Compensation of `refund.admit`: give the reserved money back. Nothing reserved is a
         success.
         """
-        async with self._tools.database.transaction() as session:
-            releasing = await begin_release(session, step)
-            payment = await locked_payment(session, step.saga)
-            refund = await session.get(Refund, step.saga.operation_id)
+        async with self._tools.store.work() as work:
+            releasing = await begin_release(work, step)
+            payment = await locked_payment(work, step.saga)
+            refund = await work.get(Refund, step.saga.operation_id)
             if releasing.due and refund and refund.status == RefundStatus.PENDING:
                 failure = failure_of(releasing.cause)
-                await _give_back(session, payment, refund, step.attempt, failure)
-                await _tell(session, refund)
-            await session.flush()
+                await _give_back(work, payment, refund, step.attempt, failure)
+                await _tell(work, refund)
+            await work.flush()
             view = refund_view(refund) if refund else None
             return Recorded(verdict=Verdict.PROCEED, resource=view)
 
@@ -125,7 +125,7 @@ def _pending_money(payment: Payment) -> int:
 
 
 async def _reserve(
-    session: AsyncSession, admit: RefundInput, payment: Payment, amount: int, attempt: int
+    work: Work, admit: RefundInput, payment: Payment, amount: int, attempt: int
 ) -> None:
     pending = _pending_money(payment)
     key = posting_key(admit.refund_id, f"{STEP}.reserve", attempt)
@@ -138,8 +138,8 @@ async def _reserve(
         payment_pending=pending,
         currency=payment.currency,
     )
-    await ledger.post(session, posting)
-    refund = await session.get(Refund, admit.refund_id)
+    await work.post(posting)
+    refund = await work.get(Refund, admit.refund_id)
     if refund is None:
         refund = Refund(
             id=admit.refund_id,
@@ -150,7 +150,7 @@ async def _reserve(
             status=RefundStatus.PENDING,
             reason=admit.reason,
         )
-        session.add(refund)
+        work.add(refund)
     refund.amount, refund.amount_from_pending = amount, min(amount, pending)
     refund.status, refund.failure, refund.hold_key = RefundStatus.PENDING, None, key
     payment.amount_refund_reserved += amount
@@ -177,9 +177,8 @@ def _holds(payment: Payment, refund: Refund) -> list[OpenHold]:
     ]
 
 
-async def _post(session: AsyncSession, payment: Payment, refund: Refund, attempt: int) -> None:
-    await ledger.post(
-        session,
+async def _post(work: Work, payment: Payment, refund: Refund, attempt: int) -> None:
+    await work.post(
         templates.refund_done(
             posting_key(refund.id, STEP, attempt),
             payment_id=payment.id,
@@ -195,7 +194,7 @@ async def _post(session: AsyncSession, payment: Payment, refund: Refund, attempt
 
 
 async def _give_back(
-    session: AsyncSession,
+    work: Work,
     payment: Payment,
     refund: Refund,
     attempt: int,
@@ -203,17 +202,17 @@ async def _give_back(
 ) -> None:
     key = posting_key(refund.id, f"{STEP}.release", attempt)
     holds = _holds(payment, refund)
-    await ledger.post(session, templates.refund_refused(key, payment_id=payment.id, holds=holds))
+    await work.post(templates.refund_refused(key, payment_id=payment.id, holds=holds))
     payment.amount_refund_reserved -= refund.amount
     payment.amount_refunded_from_pending -= refund.amount_from_pending
     refund.amount_from_pending = 0
     refund.status, refund.failure = RefundStatus.FAILED, dict(failure)
 
 
-async def _tell(session: AsyncSession, refund: Refund) -> None:
-    await session.flush()
+async def _tell(work: Work, refund: Refund) -> None:
+    await work.flush()
     outbox.emit(
-        session,
+        work,
         f"refund.{refund.status}",
         refund_view(refund),
         merchant_id=refund.merchant_id,
@@ -221,13 +220,13 @@ async def _tell(session: AsyncSession, refund: Refund) -> None:
     )
 
 
-async def _refund_of(session: AsyncSession, saga: SagaRef) -> Refund:
-    refund = await session.get(Refund, saga.operation_id)
+async def _refund_of(work: Work, saga: SagaRef) -> Refund:
+    refund = await work.get(Refund, saga.operation_id)
     if refund is None:
         raise InvariantBroken(f"{saga.saga_id} has no refund")
     return refund
 
 
-async def _view(session: AsyncSession, saga: SagaRef) -> RefundView | None:
-    refund = await session.get(Refund, saga.operation_id)
+async def _view(work: Work, saga: SagaRef) -> RefundView | None:
+    refund = await work.get(Refund, saga.operation_id)
     return None if refund is None else refund_view(refund)

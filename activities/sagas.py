@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.orphans import undo_call, undo_step
 from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
-from activities.steps import show_attention
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import Absent, Approved
 from recompense.contracts.sagas import Resolution, ResolveDecision, SagaRef, Verdict
@@ -42,6 +39,7 @@ from recompense.persistence.operations import (
     stand,
 )
 from recompense.persistence.saga_tables import JournalRow, Operation
+from recompense.persistence.work import Work
 
 _STANDING = frozenset({"approved", "pending", "requires_action"})
 
@@ -60,8 +58,8 @@ class SagaActivities:
         Raises `InvariantBroken` when an effect of the attempt is unknown: nothing is taken back
         blind.
         """
-        async with self._tools.database.transaction() as session:
-            standing = await stand(session, begin.saga, current_run(), step_attempt=begin.attempt)
+        async with self._tools.store.work() as work:
+            standing = await stand(work, begin.saga, current_run(), step_attempt=begin.attempt)
             operation = standing.operation
             if standing.verdict in {Verdict.START_OVER, Verdict.SUPERSEDED}:
                 return CompensationPlan(verdict=standing.verdict, cause=begin.cause)
@@ -69,23 +67,21 @@ class SagaActivities:
                 return CompensationPlan(
                     verdict=Verdict.PROCEED, nothing_to_do=True, cause=begin.cause
                 )
-            cause = await self._begin(session, operation, begin)
-            undo = await self._undo(session, begin)
+            cause = await self._begin(work, operation, begin)
+            undo = await self._undo(work, begin)
             return CompensationPlan(verdict=Verdict.PROCEED, cause=cause, undo=undo)
 
-    async def _begin(
-        self, session: AsyncSession, operation: Operation, begin: BeginCompensation
-    ) -> UndoCause:
-        attempt = await decision_of(session, begin.saga, begin.attempt)
+    async def _begin(self, work: Work, operation: Operation, begin: BeginCompensation) -> UndoCause:
+        attempt = await decision_of(work, begin.saga, begin.attempt)
         if operation.attempt_state == AttemptState.COMPENSATING:
             return UndoCause.model_validate((attempt.report or {})["cause"])
         move_attempt(operation, AttemptState.COMPENSATING)
-        set_saga_state(operation, SagaState.COMPENSATING)
+        set_saga_state(work, operation, SagaState.COMPENSATING)
         attempt.report = {"cause": begin.cause.model_dump(mode="json")}
         return begin.cause
 
-    async def _undo(self, session: AsyncSession, begin: BeginCompensation) -> EffectPlan | None:
-        rows = await _forward_rows(session, begin)
+    async def _undo(self, work: Work, begin: BeginCompensation) -> EffectPlan | None:
+        rows = await work.forward_effects(begin.saga.saga_id, begin.attempt)
         if any(row.step == CANCEL_STEP and row.outcome_kind == "approved" for row in rows):
             return None
         for row in rows:
@@ -94,14 +90,12 @@ class SagaActivities:
                     f"{row.step} of {row.saga_id} is unknown: nothing is taken back"
                 )
             if row.outcome_kind in _STANDING:
-                return await self._undo_of(session, begin.saga, row)
+                return await self._undo_of(work, begin.saga, row)
         return None
 
-    async def _undo_of(
-        self, session: AsyncSession, saga: SagaRef, row: JournalRow
-    ) -> EffectPlan | None:
+    async def _undo_of(self, work: Work, saga: SagaRef, row: JournalRow) -> EffectPlan | None:
         step, leg = undo_step(row.step), 1
-        made = await _latest_undo(session, row, step)
+        made = await work.newest_leg(row.saga_id, step, row.attempt)
         if made is not None and not _was_in_vain(made):
             return plan_of_row(self._tools, saga, made, current_run())
         if made is not None:
@@ -111,28 +105,28 @@ class SagaActivities:
         call = undo_call(row, str((row.outcome or {})["reference"]), step, leg)
         if call is None:
             return None
-        now = await journal.database_now(session)
+        now = await work.now()
         right = grant(self._tools, row.provider, current_run(), now)
         undo = plan(self._tools, saga, step, row.attempt, row.provider, call, right, leg=leg)
-        journal.intend(session, undo)
+        journal.intend(work, undo)
         return undo
 
     @activity.defn(name="saga.record_undo")
     async def record_undo(self, record: RecordEffect) -> Recorded[PaymentView]:
         """Write the outcome of a compensation at the provider into the journal."""
-        async with self._tools.database.transaction() as session:
-            await locked(session, record.saga.saga_id)
+        async with self._tools.store.work() as work:
+            await locked(work, record.saga.saga_id)
             where = journal.Position(record.saga.saga_id, record.step, record.attempt, record.leg)
-            row = await journal.require(session, where)
-            agrees = journal.write_outcome(row, record.answer)
+            row = await journal.require(work, where)
+            agrees = journal.write_outcome(work, row, record.answer)
             row.booked = row.final
             return Recorded(verdict=Verdict.PROCEED if agrees else Verdict.CONFLICT)
 
     @activity.defn(name="saga.close")
     async def close(self, close: CloseAttempt) -> None:
         """Close a fully compensated attempt and keep its report."""
-        async with self._tools.database.transaction() as session:
-            operation = await locked(session, close.saga.saga_id)
+        async with self._tools.store.work() as work:
+            operation = await locked(work, close.saga.saga_id)
             if (
                 operation.attempt != close.attempt
                 or operation.attempt_state != AttemptState.COMPENSATING
@@ -140,47 +134,46 @@ class SagaActivities:
                 return
             move_attempt(operation, AttemptState.CLOSED)
             cause = close.report.cause
-            set_saga_state(operation, SagaState.FAILED if cause.red else SagaState.DONE)
+            set_saga_state(work, operation, SagaState.FAILED if cause.red else SagaState.DONE)
             operation.failure = cause.model_dump(
                 mode="json", include={"code", "message", "provider_code"}
             )
             report = close.report.model_dump(mode="json")
-            await end_attempt(session, close.saga, close.attempt, report)
+            await end_attempt(work, close.saga, close.attempt, report)
 
     @activity.defn(name="saga.park")
     async def park(self, park: Park) -> None:
         """Say in the database that the saga waits for a person, and what it asks."""
-        async with self._tools.database.transaction() as session:
-            operation = await locked(session, park.saga.saga_id)
+        async with self._tools.store.work() as work:
+            operation = await locked(work, park.saga.saga_id)
             if operation.saga_state == SagaState.PARKED and operation.question == park.question:
                 return
-            set_saga_state(operation, SagaState.PARKED, park.question)
-            await show_attention(session, park.saga)
-            _tell(session, "saga.parked", park.saga, question=park.question, step=park.step)
+            set_saga_state(work, operation, SagaState.PARKED, park.question)
+            await work.show_attention(park.saga)
+            _tell(work, "saga.parked", park.saga, question=park.question, step=park.step)
 
     @activity.defn(name="saga.resolve")
     async def resolve(self, resolve: Resolve) -> Resolved:
         """Audit a person's answer and apply it to the journal."""
-        async with self._tools.database.transaction() as session:
-            standing = await stand(
-                session, resolve.saga, current_run(), step_attempt=resolve.attempt
-            )
+        async with self._tools.store.work() as work:
+            standing = await stand(work, resolve.saga, current_run(), step_attempt=resolve.attempt)
             where = journal.Position(
                 resolve.saga.saga_id, resolve.step, resolve.attempt, resolve.leg
             )
-            row = await journal.require(session, where)
+            row = await journal.require(work, where)
             given = _answer_of(resolve.resolution)
             if given is not None:
                 # What became known meanwhile wins over what a person believed: the row says which.
-                journal.write_outcome(row, given)
+                journal.write_outcome(work, row, given)
             if standing.operation.saga_state == SagaState.PARKED:
-                _audit(session, resolve)
+                _audit(work, resolve)
                 compensating = standing.operation.attempt_state == AttemptState.COMPENSATING
                 set_saga_state(
+                    work,
                     standing.operation,
                     SagaState.COMPENSATING if compensating else SagaState.RUNNING,
                 )
-                await show_attention(session, resolve.saga)
+                await work.show_attention(resolve.saga)
             answer = journal.known_answer(row) if row.final else None
             return Resolved(verdict=standing.verdict, answer=answer)
 
@@ -196,10 +189,10 @@ def _answer_of(resolution: Resolution) -> EffectAnswer | None:
             return EffectAnswer(outcome=Absent(), source=AnswerSource.PERSON)
 
 
-def _audit(session: AsyncSession, resolve: Resolve) -> None:
+def _audit(work: Work, resolve: Resolve) -> None:
     resolution = resolve.resolution
     outbox.audit(
-        session,
+        work,
         actor=resolution.actor,
         action=f"resolve_{resolution.decision}",
         target=resolve.saga.saga_id,
@@ -210,7 +203,7 @@ def _audit(session: AsyncSession, resolve: Resolve) -> None:
         run_id=current_run().run_id,
     )
     _tell(
-        session,
+        work,
         "saga.resolved",
         resolve.saga,
         decision=resolution.decision,
@@ -219,9 +212,9 @@ def _audit(session: AsyncSession, resolve: Resolve) -> None:
     )
 
 
-def _tell(session: AsyncSession, event_type: str, saga: SagaRef, **words: str) -> None:
+def _tell(work: Work, event_type: str, saga: SagaRef, **words: str) -> None:
     outbox.emit(
-        session,
+        work,
         event_type,
         {"object": "saga", "workflow_id": saga.saga_id, "operation_id": saga.operation_id, **words},
         merchant_id=saga.merchant_id,
@@ -229,35 +222,6 @@ def _tell(session: AsyncSession, event_type: str, saga: SagaRef, **words: str) -
     )
 
 
-async def _latest_undo(session: AsyncSession, row: JournalRow, step: str) -> JournalRow | None:
-    found = await session.exec(
-        select(JournalRow)
-        .where(
-            JournalRow.saga_id == row.saga_id,
-            JournalRow.step == step,
-            JournalRow.attempt == row.attempt,
-        )
-        .order_by(col(JournalRow.leg).desc())
-        .limit(1)
-    )
-    return found.first()
-
-
 def _was_in_vain(undo: JournalRow) -> bool:
     known = journal.known_answer(undo)
     return undo.final and known is not None and not is_undone(known)
-
-
-async def _forward_rows(session: AsyncSession, begin: BeginCompensation) -> list[JournalRow]:
-    """The effects of an attempt that move money forward, the newest first."""
-    found = await session.exec(
-        select(JournalRow)
-        .where(
-            JournalRow.saga_id == begin.saga.saga_id,
-            JournalRow.attempt == begin.attempt,
-            ~col(JournalRow.step).like("%.undo"),
-            ~col(JournalRow.step).like("%.orphan"),
-        )
-        .order_by(col(JournalRow.created_at).desc())
-    )
-    return list(found.all())

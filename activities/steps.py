@@ -7,9 +7,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pydantic import BaseModel
-from sqlalchemy import exists, update
-from sqlmodel import col
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from activities import orphans
 from activities.toolbox import Toolbox, current_run
@@ -29,7 +26,7 @@ from recompense.persistence.operations import (
     stand,
 )
 from recompense.persistence.saga_tables import JournalRow, Operation
-from recompense.persistence.tables import Payment, Payout
+from recompense.persistence.work import Work
 
 
 @dataclass
@@ -45,56 +42,43 @@ class Recording:
     orphan_undo: EffectPlan | None = None
 
 
-async def begin_record(tools: Toolbox, session: AsyncSession, record: RecordEffect) -> Recording:
+async def begin_record(tools: Toolbox, work: Work, record: RecordEffect) -> Recording:
     """Lock the operation, write the outcome into the journal, and say whether there is anything
     left to book.
 
     An outcome that arrives for an attempt that is compensating or closed is kept, as an orphan
     where nobody would undo it.
     """
-    standing = await stand(session, record.saga, current_run(), step_attempt=record.attempt)
+    standing = await stand(work, record.saga, current_run(), step_attempt=record.attempt)
     where = journal.Position(record.saga.saga_id, record.step, record.attempt, record.leg)
-    row = await journal.require(session, where)
+    row = await journal.require(work, where)
     if not standing.proceeds:
-        undo = await orphans.adopt(tools, session, record.saga, row, record.answer)
+        undo = await orphans.adopt(tools, work, record.saga, row, record.answer)
         return Recording(standing.verdict, standing.operation, row, books=False, orphan_undo=undo)
-    if not journal.write_outcome(row, record.answer):
+    if not journal.write_outcome(work, row, record.answer):
         return Recording(Verdict.CONFLICT, standing.operation, row, books=False)
     if standing.operation.saga_state == SagaState.PARKED:
-        set_saga_state(standing.operation, SagaState.RUNNING)
-        await show_attention(session, record.saga)
+        set_saga_state(work, standing.operation, SagaState.RUNNING)
+        await work.show_attention(record.saga)
     books = not row.booked
     row.booked = row.final
     return Recording(Verdict.PROCEED, standing.operation, row, books=books)
 
 
-async def show_attention(session: AsyncSession, saga: SagaRef) -> None:
-    """Show on the resource whether a person is asked by any of its sagas."""
-    await session.flush()
-    parked = exists().where(col(Operation.saga_state) == SagaState.PARKED)
-    if saga.payment_id is not None:
-        asked = parked.where(col(Operation.payment_id) == saga.payment_id)
-        target = update(Payment).where(col(Payment.id) == saga.payment_id)
-    else:
-        asked = parked.where(col(Operation.operation_id) == saga.operation_id)
-        target = update(Payout).where(col(Payout.id) == saga.operation_id)
-    await session.exec(target.values(needs_attention=asked))
-
-
-async def finish(session: AsyncSession, operation: Operation) -> None:
+async def finish(work: Work, operation: Operation) -> None:
     """The attempt is recorded: its outcome stands and nothing takes it back any more."""
     move_attempt(operation, AttemptState.RECORDED)
-    set_saga_state(operation, SagaState.DONE)
+    set_saga_state(work, operation, SagaState.DONE)
 
 
-async def refuse(session: AsyncSession, standing: Standing, refusal: Refused | Refusal) -> Refusal:
+async def refuse(work: Work, standing: Standing, refusal: Refused | Refusal) -> Refusal:
     """The state or a rule forbids the operation: nothing moved, and a reset is told the same."""
     if isinstance(refusal, Refused):
         refusal = Refusal(code=refusal.code, message=refusal.message, members=refusal.members)
     operation = standing.operation
     operation.failure = refusal.model_dump(mode="json")
-    await finish(session, operation)
-    await end_attempt(session, _ref(operation), standing.attempt)
+    await finish(work, operation)
+    await end_attempt(work, _ref(operation), standing.attempt)
     return refusal
 
 
@@ -107,12 +91,12 @@ class Releasing:
     cause: UndoCause
 
 
-async def begin_release(session: AsyncSession, step: StepRef) -> Releasing:
+async def begin_release(work: Work, step: StepRef) -> Releasing:
     """Lock the operation for a compensation. An attempt that is closed, or was recorded, has
     nothing to release.
     """
-    operation = await locked(session, step.saga.saga_id)
-    attempt = await decision_of(session, step.saga, step.attempt)
+    operation = await locked(work, step.saga.saga_id)
+    attempt = await decision_of(work, step.saga, step.attempt)
     due = operation.attempt == step.attempt and operation.attempt_state == AttemptState.COMPENSATING
     report = attempt.report or {}
     if due and "cause" not in report:

@@ -4,21 +4,14 @@ available.
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.toolbox import Toolbox
 from recompense.contracts.steps import Expiring, ExpiringPage, PageDone, PageRequest
-from recompense.domain.states import CaptureStatus
 from recompense.ledger import templates
 from recompense.ledger.postings import posting_key
-from recompense.persistence import ledger
-from recompense.persistence.reads import next_void_number
 from recompense.persistence.tables import Capture, Payment
-from recompense.persistence.views import AUTHORIZED_STATUSES
+from recompense.persistence.work import Work
 
 
 class SweepActivities:
@@ -32,42 +25,17 @@ class SweepActivities:
         """Page through authorizations past their validity. One with an open capture comes back
         later.
         """
-        async with self._tools.database.transaction() as session:
-            query = (
-                select(Payment)
-                .where(
-                    col(Payment.status).in_(AUTHORIZED_STATUSES),
-                    col(Payment.amount_captured) + col(Payment.amount_voided)
-                    < col(Payment.amount_authorized),
-                    col(Payment.authorization_expires_at) < datetime.now(UTC),
-                    col(Payment.amount_capture_reserved) == 0,
-                    ~col(Payment.void_open),
-                )
-                .order_by(col(Payment.id))
-                .limit(page.page_size)
-            )
-            if page.cursor is not None:
-                query = query.where(col(Payment.id) > page.cursor)
-            payments = (await session.exec(query)).all()
-            items = [await _expiring(session, payment) for payment in payments]
+        async with self._tools.store.work() as work:
+            payments = await work.expired_authorizations(page.cursor, page.page_size)
+            items = [await _expiring(work, payment) for payment in payments]
             full = len(payments) == page.page_size
             return ExpiringPage(items=tuple(items), cursor=payments[-1].id if full else None)
 
     @activity.defn(name="availability.release")
     async def make_available(self, page: PageRequest) -> PageDone:
         """Move a page of captured money that has become due from pending to available."""
-        async with self._tools.database.transaction() as session:
-            found = await session.exec(
-                select(Capture.id, Capture.payment_id)
-                .where(
-                    Capture.status == CaptureStatus.SUCCEEDED,
-                    ~col(Capture.made_available),
-                    col(Capture.available_at) <= datetime.now(UTC),
-                )
-                .order_by(col(Capture.available_at))
-                .limit(page.page_size)
-            )
-            due = found.all()
+        async with self._tools.store.work() as work:
+            due = await work.captures_due(page.page_size)
         for capture_id, payment_id in due:
             await self._release(capture_id, payment_id)
         full = len(due) == page.page_size
@@ -77,10 +45,10 @@ class SweepActivities:
         """Move one capture's money, less what refunds of its payment have taken or reserved from
         pending.
         """
-        async with self._tools.database.transaction() as session:
-            payment = await session.get_one(Payment, payment_id, with_for_update=True)
-            capture = await session.get_one(Capture, capture_id, with_for_update=True)
-            if capture.made_available:
+        async with self._tools.store.work() as work:
+            payment = await work.get(Payment, payment_id, lock=True)
+            capture = await work.get(Capture, capture_id, lock=True)
+            if payment is None or capture is None or capture.made_available:
                 return
             capture.made_available = True
             pending = (
@@ -93,8 +61,7 @@ class SweepActivities:
             if amount <= 0:
                 return
             payment.amount_made_available += amount
-            await ledger.post(
-                session,
+            await work.post(
                 templates.made_available(
                     posting_key(capture.id, "available", 1),
                     payment_id=payment.id,
@@ -105,6 +72,6 @@ class SweepActivities:
             )
 
 
-async def _expiring(session: AsyncSession, payment: Payment) -> Expiring:
-    number = await next_void_number(session, payment.id)
-    return Expiring(payment_id=payment.id, merchant_id=payment.merchant_id, number=number)
+async def _expiring(work: Work, payment: Payment) -> Expiring:
+    ended = await work.ended_voids(payment.id)
+    return Expiring(payment_id=payment.id, merchant_id=payment.merchant_id, number=ended + 1)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from temporalio import activity
@@ -14,8 +15,8 @@ from recompense.contracts.provider import (
     Capabilities,
     ProviderPort,
 )
-from recompense.persistence.database import Database
 from recompense.persistence.operations import Run
+from recompense.persistence.work import Store
 
 
 class Providers(Protocol):
@@ -28,15 +29,23 @@ class Providers(Protocol):
     def capabilities(self, provider: str) -> Capabilities: ...
 
 
+def utc_now() -> datetime:
+    """This worker's clock."""
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Toolbox:
-    """The dependencies of all activities. `default_provider` takes what names no provider."""
+    """The dependencies of all activities. `default_provider` takes what names no provider; `now` is
+    the worker's clock.
+    """
 
-    database: Database
+    store: Store
     providers: Providers
     breakers: Breakers
     default_provider: str
     payout_bank: str = "main"
+    now: Callable[[], datetime] = utc_now
 
 
 def current_run() -> Run:

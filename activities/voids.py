@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 
 from activities.admission import Admission, decide_once
@@ -25,6 +24,7 @@ from recompense.domain.states import VoidStatus
 from recompense.ledger.postings import posting_key
 from recompense.persistence.tables import Payment, VoidRequest
 from recompense.persistence.views import capturable, payment_view
+from recompense.persistence.work import Work
 
 _GONE_ALREADY = frozenset({"authorization_expired", "already_voided"})
 
@@ -39,12 +39,12 @@ class VoidActivities:
     async def admit(self, admit: VoidInput) -> Admitted[PaymentView]:
         """Mark the payment as being voided, journal the void and grant its send right."""
 
-        async def decide(session: AsyncSession, admission: Admission) -> None:
-            payment = await locked_payment(session, admission.saga)
+        async def decide(work: Work, admission: Admission) -> None:
+            payment = await locked_payment(work, admission.saga)
             provider = required(payment.provider)
             capabilities = self._tools.providers.capabilities(provider)
             amount = _amount_to_void(payment, capabilities.void_after_partial_capture)
-            await _mark(session, admit, payment, amount)
+            await _mark(work, admit, payment, amount)
             right = await admission.grant(provider)
             step = void_step(admit.number)
             call = VoidCall(
@@ -64,10 +64,10 @@ class VoidActivities:
     @activity.defn(name="void.record")
     async def record(self, record: RecordEffect) -> Recorded[PaymentView]:
         """Write the void's outcome: void the rest of the hold, or take the mark off."""
-        async with self._tools.database.transaction() as session:
-            recording = await begin_record(self._tools, session, record)
-            payment = await locked_payment(session, record.saga)
-            request = await _request_of(session, record.saga)
+        async with self._tools.store.work() as work:
+            recording = await begin_record(self._tools, work, record)
+            payment = await locked_payment(work, record.saga)
+            request = await _request_of(work, record.saga)
             outcome = record.answer.outcome
             if recording.books and _is_gone(outcome, request):
                 before = payment.status
@@ -75,11 +75,11 @@ class VoidActivities:
                 payment.void_open = False
                 payment.expired = request.cause == "expiry"
                 key = posting_key(payment.id, record.step, record.attempt)
-                await void_rest(session, payment, key, expired=payment.expired)
+                await void_rest(work, payment, key, expired=payment.expired)
                 derive_status(payment)
-                await finish(session, recording.operation)
+                await finish(work, recording.operation)
                 if payment.status != before:
-                    await tell_payment(session, payment)
+                    await tell_payment(work, payment)
             elif recording.books and isinstance(outcome, Declined):
                 request.status = VoidStatus.FAILED
                 request.failure = {
@@ -88,8 +88,8 @@ class VoidActivities:
                     "provider_code": outcome.provider_code,
                 }
                 payment.void_open = False
-                await finish(session, recording.operation)
-            await session.flush()
+                await finish(work, recording.operation)
+            await work.flush()
             return Recorded(
                 verdict=recording.verdict,
                 resource=payment_view(payment),
@@ -99,16 +99,16 @@ class VoidActivities:
     @activity.defn(name="void.release")
     async def release(self, step: StepRef) -> Recorded[PaymentView]:
         """Compensation of `void.admit`: take the mark off. No mark is a success."""
-        async with self._tools.database.transaction() as session:
-            releasing = await begin_release(session, step)
-            payment = await locked_payment(session, step.saga)
+        async with self._tools.store.work() as work:
+            releasing = await begin_release(work, step)
+            payment = await locked_payment(work, step.saga)
             if releasing.due:
-                request = await _request_of(session, step.saga)
+                request = await _request_of(work, step.saga)
                 if request.status == VoidStatus.PENDING:
                     request.status = VoidStatus.FAILED
                     request.failure = dict(failure_of(releasing.cause))
                     payment.void_open = False
-            await session.flush()
+            await work.flush()
             return Recorded(verdict=Verdict.PROCEED, resource=payment_view(payment))
 
 
@@ -140,13 +140,13 @@ def _amount_to_void(payment: Payment, after_partial_capture: bool) -> int:
     return rest
 
 
-async def _mark(session: AsyncSession, admit: VoidInput, payment: Payment, amount: int) -> None:
+async def _mark(work: Work, admit: VoidInput, payment: Payment, amount: int) -> None:
     payment.void_open = True
-    request = await session.get(VoidRequest, (admit.payment_id, admit.number))
+    request = await work.get(VoidRequest, (admit.payment_id, admit.number))
     if request is not None:
         request.status, request.failure, request.amount = VoidStatus.PENDING, None, amount
         return
-    session.add(
+    work.add(
         VoidRequest(
             payment_id=payment.id,
             number=admit.number,
@@ -160,14 +160,14 @@ async def _mark(session: AsyncSession, admit: VoidInput, payment: Payment, amoun
     )
 
 
-async def _request_of(session: AsyncSession, saga: SagaRef) -> VoidRequest:
+async def _request_of(work: Work, saga: SagaRef) -> VoidRequest:
     number = int(saga.saga_id.rpartition("/")[2])
-    request = await session.get(VoidRequest, (saga.payment_id, number))
+    request = await work.get(VoidRequest, (saga.payment_id, number))
     if request is None:
         raise InvariantBroken(f"{saga.saga_id} has no request to void")
     return request
 
 
-async def _view(session: AsyncSession, saga: SagaRef) -> PaymentView | None:
-    payment = await session.get(Payment, saga.payment_id)
+async def _view(work: Work, saga: SagaRef) -> PaymentView | None:
+    payment = await work.get(Payment, saga.payment_id)
     return None if payment is None else payment_view(payment)

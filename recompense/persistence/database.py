@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlmodel.ext.asyncio.session import AsyncSession
 
+from recompense.persistence.sql_work import SqlWork
 from recompense.persistence.urls import with_driver
 
 
@@ -53,6 +54,12 @@ class Database:
         """
         async with AsyncSession(self.engine, expire_on_commit=False) as session, session.begin():
             yield session
+
+    @asynccontextmanager
+    async def work(self) -> AsyncIterator[SqlWork]:
+        """Open a transaction for activities, which ask by name and hold no SQL."""
+        async with self.transaction() as session:
+            yield SqlWork(session)
 
     async def close(self) -> None:
         """Give all connections back."""

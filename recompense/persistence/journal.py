@@ -12,18 +12,15 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
-from sqlalchemy import func, update
-from sqlmodel import col, select
-from sqlmodel.ext.asyncio.session import AsyncSession
 
 from recompense.contracts.provider import AnyMoneyCall, CallRecord
 from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan, KnownOutcome
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence.saga_tables import JournalRow
+from recompense.persistence.work import Work
 
 _OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
 _CALL: TypeAdapter[AnyMoneyCall] = TypeAdapter(AnyMoneyCall)
@@ -49,22 +46,21 @@ def position(plan: EffectPlan) -> Position:
     return Position(plan.saga.saga_id, plan.step, plan.attempt, plan.leg)
 
 
+def position_of(row: JournalRow) -> Position:
+    """Where a row stands in the journal."""
+    return Position(row.saga_id, row.step, row.attempt, row.leg)
+
+
 def digest(call: AnyMoneyCall) -> str:
     """Fingerprint what would be sent, less the time limit, which differs between tries."""
     content = call.model_dump(mode="json", exclude={"send_by"})
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-async def database_now(session: AsyncSession) -> datetime:
-    """The database's clock, by which all send rights are measured."""
-    now: datetime = (await session.exec(select(func.clock_timestamp()))).one()
-    return now.astimezone(UTC)
-
-
-def intend(session: AsyncSession, plan: EffectPlan) -> None:
+def intend(work: Work, plan: EffectPlan) -> None:
     """Journal an effect before it is sent, with the first send right where the plan carries one."""
     right = plan.right
-    session.add(
+    work.add(
         JournalRow(
             saga_id=plan.saga.saga_id,
             step=plan.step,
@@ -82,29 +78,17 @@ def intend(session: AsyncSession, plan: EffectPlan) -> None:
     )
 
 
-async def read(session: AsyncSession, where: Position, *, lock: bool = False) -> JournalRow | None:
+async def read(work: Work, where: Position, *, lock: bool = False) -> JournalRow | None:
     """Read one effect's row."""
-    return await session.get(JournalRow, where.key(), with_for_update=lock, populate_existing=lock)
+    return await work.get(JournalRow, where.key(), lock=lock)
 
 
-async def require(session: AsyncSession, where: Position) -> JournalRow:
+async def require(work: Work, where: Position) -> JournalRow:
     """Read and lock one effect's row; an effect that was never journaled is a broken invariant."""
-    row = await read(session, where, lock=True)
+    row = await read(work, where, lock=True)
     if row is None:
         raise InvariantBroken(f"{where.step} of {where.saga_id} was never journaled")
     return row
-
-
-async def first_of_attempt(session: AsyncSession, saga_id: str, attempt: int) -> JournalRow | None:
-    """The first effect that an attempt has journaled, locked; None while there is none."""
-    found = await session.exec(
-        select(JournalRow)
-        .where(JournalRow.saga_id == saga_id, JournalRow.attempt == attempt)
-        .order_by(col(JournalRow.created_at))
-        .limit(1)
-        .with_for_update()
-    )
-    return found.first()
 
 
 def known_answer(row: JournalRow) -> EffectAnswer | None:
@@ -119,7 +103,7 @@ def call_of(row: JournalRow) -> AnyMoneyCall:
     return _CALL.validate_python(row.call)
 
 
-def write_outcome(row: JournalRow, answer: EffectAnswer) -> bool:
+def write_outcome(work: Work, row: JournalRow, answer: EffectAnswer) -> bool:
     """Write what became known. Returns False when the row already holds a different final outcome:
     a person must look.
 
@@ -133,7 +117,7 @@ def write_outcome(row: JournalRow, answer: EffectAnswer) -> bool:
     row.outcome_kind = kind
     row.outcome_source = answer.source
     row.final = kind in _FINAL_KINDS
-    row.recorded_at = func.clock_timestamp()  # type: ignore[assignment]  # SQL expression, set by the database's clock
+    row.recorded_at = work.clock
     return True
 
 
@@ -151,28 +135,18 @@ def _append_calls(row: JournalRow, calls: Sequence[CallRecord]) -> None:
 
 
 async def take_right(
-    session: AsyncSession, row: JournalRow, run_id: str, right_try: int, seconds: float
+    work: Work, row: JournalRow, run_id: str, right_try: int, seconds: float
 ) -> datetime | None:
     """Take the send right by compare-and-set against the right that `row` was read with. None:
     somebody was faster.
     """
-    send_by = (await database_now(session)) + timedelta(seconds=seconds)
-    taken = await session.exec(
-        update(JournalRow)
-        .where(*_same_right(row), col(JournalRow.outcome_kind).is_(None))
-        .values(
-            right_run_id=run_id,
-            right_try=right_try,
-            sendable_until=send_by,
-            first_sent_at=func.coalesce(col(JournalRow.first_sent_at), func.clock_timestamp()),
-        )
-        .execution_options(synchronize_session=False)
-    )
-    return send_by if taken.rowcount == 1 else None
+    send_by = await work.now() + timedelta(seconds=seconds)
+    taken = await work.take_right(row, run_id=run_id, right_try=right_try, send_by=send_by)
+    return send_by if taken else None
 
 
 async def lay_right_down(
-    session: AsyncSession,
+    work: Work,
     where: Position,
     run_id: str,
     right_try: int,
@@ -181,43 +155,16 @@ async def lay_right_down(
     """The holder has ended its try and will not send any more: the next sender need not wait for
     the right to run out.
     """
-    row = await read(session, where, lock=True)
+    row = await read(work, where, lock=True)
     if row is None:
         return
     _append_calls(row, calls)
     if row.right_run_id == run_id and row.right_try == right_try and row.sendable_until:
-        row.sendable_until = min(row.sendable_until, await database_now(session))
+        row.sendable_until = min(row.sendable_until, await work.now())
 
 
-async def conclude_absent(
-    session: AsyncSession, row: JournalRow, calls: Sequence[CallRecord]
-) -> bool:
+async def conclude_absent(work: Work, row: JournalRow, calls: Sequence[CallRecord]) -> bool:
     """Close an effect as never made, so that no copy can send it any more. False: somebody sent or
     learned something meanwhile.
     """
-    concluded = await session.exec(
-        update(JournalRow)
-        .where(*_same_right(row), col(JournalRow.outcome_kind).is_(None))
-        .values(
-            outcome={"kind": "absent"},
-            outcome_kind="absent",
-            outcome_source=AnswerSource.LOOKUP,
-            final=True,
-            recorded_at=func.clock_timestamp(),
-            calls=[*row.calls, *(call.model_dump(mode="json") for call in calls)],
-        )
-        .execution_options(synchronize_session=False)
-    )
-    return concluded.rowcount == 1
-
-
-def _same_right(row: JournalRow) -> tuple[Any, ...]:
-    return (
-        col(JournalRow.saga_id) == row.saga_id,
-        col(JournalRow.step) == row.step,
-        col(JournalRow.attempt) == row.attempt,
-        col(JournalRow.leg) == row.leg,
-        col(JournalRow.right_run_id).is_not_distinct_from(row.right_run_id),
-        col(JournalRow.right_try) == row.right_try,
-        col(JournalRow.sendable_until).is_not_distinct_from(row.sendable_until),
-    )
+    return await work.conclude_absent(row, [call.model_dump(mode="json") for call in calls])

@@ -7,16 +7,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlmodel import col
-from sqlmodel.ext.asyncio.session import AsyncSession
-
 from recompense.contracts.sagas import SagaRef, Verdict
 from recompense.domain.effects import ATTEMPT_TRANSITIONS, AttemptState
 from recompense.domain.failures import InvariantBroken
 from recompense.domain.states import SagaState
 from recompense.persistence.saga_tables import Attempt, Operation, OperationRun
+from recompense.persistence.work import Work
 
 
 @dataclass(frozen=True)
@@ -60,15 +56,17 @@ def move_attempt(operation: Operation, target: AttemptState) -> None:
     operation.attempt_state = target
 
 
-def set_saga_state(operation: Operation, state: SagaState, question: str | None = None) -> None:
+def set_saga_state(
+    work: Work, operation: Operation, state: SagaState, question: str | None = None
+) -> None:
     """Say where the saga stands, for the people who watch."""
     operation.saga_state = state
     operation.question = question
-    operation.since = func.clock_timestamp()  # type: ignore[assignment]  # SQL expression, refreshed on flush
+    operation.since = work.clock
 
 
 async def enter(
-    session: AsyncSession,
+    work: Work,
     ref: SagaRef,
     run: Run,
     *,
@@ -81,77 +79,71 @@ async def enter(
 
     Leaves the operation's row locked until the transaction ends.
     """
-    inserted = await session.exec(
-        insert(Operation)
-        .values(
-            saga_id=ref.saga_id,
-            kind=ref.kind,
-            operation_id=ref.operation_id,
-            payment_id=ref.payment_id,
-            merchant_id=ref.merchant_id,
-            provider=provider,
-            input=saga_input,
-            requested_by=requested_by,
-            attempt=1,
-            attempt_state=AttemptState.OPEN,
-            saga_state=SagaState.RUNNING,
-        )
-        .on_conflict_do_nothing()
-        .returning(Operation)
+    operation = await work.insert_operation(
+        {
+            "saga_id": ref.saga_id,
+            "kind": ref.kind,
+            "operation_id": ref.operation_id,
+            "payment_id": ref.payment_id,
+            "merchant_id": ref.merchant_id,
+            "provider": provider,
+            "input": saga_input,
+            "requested_by": requested_by,
+            "attempt": 1,
+            "attempt_state": AttemptState.OPEN,
+            "saga_state": SagaState.RUNNING,
+        }
     )
-    operation = inserted.scalar_one_or_none()
     if operation is None:
-        return await stand(session, ref, run, step_attempt=None)
+        return await stand(work, ref, run, step_attempt=None)
     opened = Attempt(saga_id=ref.saga_id, number=1, opened_by_run=run.run_id)
-    session.add_all([opened, _seen(ref, run, attempt=1)])
+    work.add(opened)
+    work.add(_seen(ref, run, attempt=1))
     return Standing(operation, Verdict.PROCEED, attempt=1, fresh=True, opened=opened)
 
 
-async def stand(
-    session: AsyncSession, ref: SagaRef, run: Run, *, step_attempt: int | None
-) -> Standing:
+async def stand(work: Work, ref: SagaRef, run: Run, *, step_attempt: int | None) -> Standing:
     """Lock the operation, register the run where it is new, and say how it has to go on.
 
     `step_attempt` is the attempt that the run believes to be working on; None: it has not been told
     one yet.
     """
-    operation = await locked(session, ref.saga_id)
-    seen = await session.get(OperationRun, (ref.saga_id, run.run_id))
+    operation = await locked(work, ref.saga_id)
+    seen = await work.get(OperationRun, (ref.saga_id, run.run_id))
     if seen is None:
-        seen = await _register(session, ref, run, operation)
+        seen = await _register(work, ref, run, operation)
     return Standing(operation, _verdict(operation, seen, step_attempt), operation.attempt)
 
 
-async def locked(session: AsyncSession, saga_id: str) -> Operation:
+async def locked(work: Work, saga_id: str) -> Operation:
     """Lock an operation's row. Raises `InvariantBroken` when there is none."""
-    operation = await session.get(Operation, saga_id, with_for_update=True)
+    return await existing(work, saga_id, lock=True)
+
+
+async def existing(work: Work, saga_id: str, *, lock: bool = False) -> Operation:
+    """An operation's row. Raises `InvariantBroken` when there is none."""
+    operation = await work.get(Operation, saga_id, lock=lock)
     if operation is None:
         raise InvariantBroken(f"there is no operation {saga_id}")
     return operation
 
 
-async def decision_of(session: AsyncSession, ref: SagaRef, attempt: int) -> Attempt:
+async def decision_of(work: Work, ref: SagaRef, attempt: int) -> Attempt:
     """The attempt's row, which keeps what `admit` decided."""
-    row = await session.get(Attempt, (ref.saga_id, attempt))
+    row = await work.get(Attempt, (ref.saga_id, attempt))
     if row is None:
         raise InvariantBroken(f"attempt {attempt} of {ref.saga_id} has no row")
     return row
 
 
 async def end_attempt(
-    session: AsyncSession, ref: SagaRef, attempt: int, report: dict[str, Any] | None = None
+    work: Work, ref: SagaRef, attempt: int, report: dict[str, Any] | None = None
 ) -> None:
     """Note when an attempt ended, and its compensation report where there is one."""
-    await session.exec(
-        update(Attempt)
-        .where(col(Attempt.saga_id) == ref.saga_id, col(Attempt.number) == attempt)
-        .values(ended_at=func.clock_timestamp(), report=report)
-    )
+    await work.end_attempt(ref.saga_id, attempt, report)
 
 
-async def _register(
-    session: AsyncSession, ref: SagaRef, run: Run, operation: Operation
-) -> OperationRun:
+async def _register(work: Work, ref: SagaRef, run: Run, operation: Operation) -> OperationRun:
     # Only a run that is first seen after the attempt has closed may pay afresh; one that was there
     # before could be a
     # second copy of the run that has just compensated.
@@ -159,12 +151,10 @@ async def _register(
         operation.attempt += 1
         operation.attempt_state = AttemptState.OPEN
         operation.failure = None
-        set_saga_state(operation, SagaState.RUNNING)
-        session.add(
-            Attempt(saga_id=ref.saga_id, number=operation.attempt, opened_by_run=run.run_id)
-        )
+        set_saga_state(work, operation, SagaState.RUNNING)
+        work.add(Attempt(saga_id=ref.saga_id, number=operation.attempt, opened_by_run=run.run_id))
     seen = _seen(ref, run, attempt=operation.attempt)
-    session.add(seen)
+    work.add(seen)
     return seen
 
 

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic import BaseModel
-from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel import SQLModel
 
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.saga_tables import AuditRecord
 from recompense.persistence.tables import DomainEvent
 
 
+class Adds(Protocol):
+    """A transaction that takes rows."""
+
+    def add(self, row: SQLModel, /) -> None:
+        """Insert a row at the next flush."""
+        ...
+
+
 def emit(
-    session: AsyncSession,
+    work: Adds,
     event_type: str,
     view: BaseModel | dict[str, Any],
     *,
@@ -22,7 +30,7 @@ def emit(
 ) -> None:
     """Add an event that carries the object as it is now."""
     data = view.model_dump(mode="json") if isinstance(view, BaseModel) else view
-    session.add(
+    work.add(
         DomainEvent(
             id=new_id(IdPrefix.EVENT),
             type=event_type,
@@ -34,7 +42,7 @@ def emit(
 
 
 def audit(
-    session: AsyncSession,
+    work: Adds,
     *,
     actor: str,
     action: str,
@@ -43,6 +51,4 @@ def audit(
     **details: object,
 ) -> None:
     """Add who did what to which operation or setting, and why."""
-    session.add(
-        AuditRecord(actor=actor, action=action, target=target, reason=reason, details=details)
-    )
+    work.add(AuditRecord(actor=actor, action=action, target=target, reason=reason, details=details))
