@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from activities import orphans
 from activities.toolbox import Toolbox, current_run
+from recompense.contracts.provider import Declined
 from recompense.contracts.sagas import Refusal, SagaRef, Verdict
 from recompense.contracts.steps import EffectPlan, RecordEffect, StepRef, UndoCause
 from recompense.domain.effects import AttemptState
@@ -111,6 +112,15 @@ def failure_of(cause: UndoCause) -> dict[str, str | None]:
         "code": cause.code,
         "message": cause.message,
         "provider_code": cause.provider_code,
+    }
+
+
+def decline_of(outcome: Declined) -> dict[str, str | None]:
+    """What the resource shows as its failure after the provider declined it."""
+    return {
+        "code": outcome.code,
+        "message": outcome.message,
+        "provider_code": outcome.provider_code,
     }
 
 
