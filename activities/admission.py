@@ -19,9 +19,11 @@ from recompense.contracts.sagas import (
     RefundInput,
     Resource,
     SagaRef,
+    Verdict,
     VoidInput,
 )
 from recompense.contracts.steps import Admitted, EffectPlan, SendRight
+from recompense.domain.effects import AttemptState
 from recompense.domain.failures import Refused
 from recompense.persistence import journal
 from recompense.persistence.operations import Standing, decision_of, enter
@@ -87,7 +89,7 @@ async def decide_once(
         attempt = standing.opened or await decision_of(work, saga, standing.attempt)
         if attempt.decision is not None:
             decided = answer.model_validate(attempt.decision)
-            return await _decided(tools, work, saga, decided, view)
+            return await _decided(tools, work, standing, saga, decided, view)
         admission = Admission(tools, work, saga, standing)
         admitted = await _decide(
             work, admission, answer, decide, view, savepoint=writes_before_refusing
@@ -125,32 +127,26 @@ async def _decide(
 async def _decided(
     tools: Toolbox,
     work: Work,
+    standing: Standing,
     saga: SagaRef,
     decided: Admitted[Resource],
     view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
 ) -> Admitted[Resource]:
+    """What was decided, for a later run: with the effect that the attempt has journaled since.
+
+    A decision that waited for a person has no effect of its own. Once the person has said no, the
+    attempt has ended: the run that asks again ends with it, instead of waiting once more.
+    """
     if decided.refusal is not None:
         return decided
-    if decided.effect is None:
-        return await _decided_since(tools, work, saga, decided, view)
-    row = await journal.require(work, journal.position(decided.effect))
-    right = plan_of_row(tools, saga, row, current_run()).right
-    return decided.model_copy(update={"effect": decided.effect.model_copy(update={"right": right})})
-
-
-async def _decided_since(
-    tools: Toolbox,
-    work: Work,
-    saga: SagaRef,
-    decided: Admitted[Resource],
-    view: Callable[[Work, SagaRef], Awaitable[Resource | None]],
-) -> Admitted[Resource]:
-    # The decision was to ask a person, who may have answered another run since: a run after a reset
-    # must not ask again, for the word that was given is not given twice.
-    effects = await work.forward_effects(saga.saga_id, decided.attempt)
-    return decided.model_copy(
-        update={
-            "effect": plan_of_row(tools, saga, effects[-1], current_run()) if effects else None,
-            "resource": await view(work, saga),
-        }
-    )
+    journaled = await work.forward_effects(saga.saga_id, standing.attempt)
+    if journaled:
+        row = await journal.require(work, journal.position_of(journaled[-1]))
+        effect = plan_of_row(tools, saga, row, current_run())
+        if decided.effect is not None:
+            effect = decided.effect.model_copy(update={"right": effect.right})
+        return decided.model_copy(update={"effect": effect})
+    resource = await view(work, saga)
+    ended = standing.operation.attempt_state == AttemptState.RECORDED
+    verdict = Verdict.SUPERSEDED if ended else decided.verdict
+    return decided.model_copy(update={"verdict": verdict, "resource": resource})

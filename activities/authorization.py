@@ -1,4 +1,4 @@
-"""The in-house steps of an authorization: admit, record, and the release that takes `admit` back."""
+"""The in-house steps of an authorization: admit, record, and the release that undoes `admit`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from activities.bookings import (
     tell_payment,
 )
 from activities.plans import grant, plan, plan_of_row
-from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.routing import route
+from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import (
     Absent,
@@ -71,7 +72,9 @@ class AuthorizationActivities:
         """
 
         async def decide(work: Work, admission: Admission) -> None:
-            provider = _route(self._tools, admit)
+            provider = route(
+                self._tools, admit.provider, ProviderOperation.AUTHORIZE, admit.currency
+            )
             now = await _merchant_and_now(work, admit.merchant_id)
             attempt = admission.attempt
             payment = await _payment_for(work, admit, provider, admission.standing.fresh)
@@ -241,20 +244,6 @@ class AuthorizationActivities:
             return Recorded(verdict=Verdict.PROCEED, resource=payment_view(payment))
 
 
-def _route(tools: Toolbox, admit: AuthorizeInput) -> str:
-    provider = admit.provider or tools.default_provider
-    if provider not in tools.providers.names:
-        raise Refused("provider_not_available", f"There is no provider {provider}.")
-    capabilities = tools.providers.capabilities(provider)
-    if ProviderOperation.AUTHORIZE not in capabilities.operations:
-        raise Refused("provider_not_available", f"Provider {provider} takes no payments.")
-    if capabilities.currencies is not None and admit.currency not in capabilities.currencies:
-        raise Refused(
-            "currency_not_supported", f"Provider {provider} does not take {admit.currency}."
-        )
-    return provider
-
-
 def _authorize_call(admit: AuthorizeInput, attempt: int, right: SendRight) -> AuthorizeCall:
     return AuthorizeCall(
         operation_id=admit.payment_id,
@@ -322,9 +311,5 @@ async def _claim_reference(work: Work, admit: AuthorizeInput) -> None:
 
 async def _decline(work: Work, payment: Payment, attempt: int, outcome: Declined) -> None:
     await release_hold(work, payment, posting_key(payment.id, f"{STEP}.release", attempt))
-    payment.failure = {
-        "code": outcome.code,
-        "message": outcome.message,
-        "provider_code": outcome.provider_code,
-    }
+    payment.failure = decline_of(outcome)
     set_payment_status(payment, PaymentStatus.DECLINED)

@@ -6,8 +6,6 @@ may quote values.
 
 from __future__ import annotations
 
-from typing import Any
-
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
@@ -41,7 +39,7 @@ def as_application_error(failure: Exception) -> ApplicationError | None:
 
 
 class _Boundary(ActivityInboundInterceptor):
-    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+    async def execute_activity(self, input: ExecuteActivityInput) -> object:
         try:
             return await super().execute_activity(input)
         except Exception as failure:
@@ -54,6 +52,6 @@ class _Boundary(ActivityInboundInterceptor):
 class FailureBoundary(Interceptor):
     """The worker interceptor that translates."""
 
-    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
         """Wrap the next interceptor."""
         return _Boundary(next)

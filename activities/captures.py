@@ -14,7 +14,7 @@ from activities.bookings import (
     tell_capture,
     tell_payment,
 )
-from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import Approved, CaptureCall, Declined
 from recompense.contracts.sagas import CaptureInput, SagaRef, Verdict
@@ -93,11 +93,7 @@ class CaptureActivities:
                 release_capture(
                     payment,
                     capture,
-                    {
-                        "code": outcome.code,
-                        "message": outcome.message,
-                        "provider_code": outcome.provider_code,
-                    },
+                    decline_of(outcome),
                 )
                 await finish(work, recording.operation)
                 await tell_capture(work, capture)

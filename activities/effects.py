@@ -37,6 +37,9 @@ from recompense.persistence import journal
 from recompense.persistence.operations import stand
 from recompense.persistence.saga_tables import JournalRow
 
+NO_TRY = 0
+"""The number of no try: it holds no right that could be laid down."""
+
 
 @dataclass(frozen=True)
 class _Ledge:
@@ -53,7 +56,7 @@ class _Ledge:
         return self.right_ends_in + plan.terms.absent_is_final_after_seconds <= 0
 
     def may_send_again(self, plan: EffectPlan) -> bool:
-        """Whether the provider still knows the effect key: the window counts from the first send."""
+        """Whether the provider still knows the effect key, counted from the first send."""
         first = self.row.first_sent_at
         window = timedelta(seconds=plan.terms.idempotency_window_seconds)
         return first is None or self.now < first + window
@@ -107,7 +110,7 @@ class ProviderActivities:
             ledge = await self._read(plan)
             if isinstance(ledge, EffectAnswer):
                 return ledge
-            answer = await self._look_up(plan, plan.lookup)
+            answer = await self._look_up_noting(plan, plan.lookup, calls)
             if not isinstance(answer.outcome, Absent):
                 return answer.model_copy(update={"calls": tuple(calls)})
             if not ledge.is_absent_final(plan):
@@ -176,7 +179,7 @@ class ProviderActivities:
                 OutcomeUnknown("Another try may still be sending it."), ledge.right_ends_in + 0.05
             )
         if ledge.row.first_sent_at is not None:
-            answer = await self._look_up(plan, plan.policy)
+            answer = await self._look_up_noting(plan, plan.policy, calls)
             if not isinstance(answer.outcome, Absent):
                 return answer.model_copy(update={"calls": tuple(calls)})
         if not ledge.may_send_again(plan):
@@ -217,6 +220,16 @@ class ProviderActivities:
             skew = plan.terms.clock_skew_seconds
             right_ends_in = (ends - now).total_seconds() + skew if ends else 0.0
             return _Ledge(row, now, right_ends_in)
+
+    async def _look_up_noting(
+        self, plan: EffectPlan, policy: CallPolicy, calls: list[CallRecord]
+    ) -> EffectAnswer:
+        """Look up, and note a look-up without an answer in the journal, for whoever is asked."""
+        try:
+            return await self._look_up(plan, policy)
+        except ApplicationError:
+            await self._lay_down(plan, NO_TRY, calls)
+            raise
 
     async def _look_up(self, plan: EffectPlan, policy: CallPolicy) -> EffectAnswer:
         try:

@@ -1,4 +1,4 @@
-"""The in-house steps of a payout: reserve, review, record, and the release that takes `admit` back."""
+"""The in-house steps of a payout: reserve, review, record, and the release that undoes `admit`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from activities.payout_bookings import (
     tell_payout,
 )
 from activities.plans import grant, plan, plan_of_row
-from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.routing import route
+from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import (
     Approved,
@@ -66,7 +67,9 @@ class PayoutActivities:
         """
 
         async def decide(work: Work, admission: Admission) -> None:
-            provider = _route(self._tools, admit)
+            provider = route(
+                self._tools, admit.provider, ProviderOperation.CREATE_PAYOUT, admit.currency
+            )
             merchant = await merchant_of(work, admit.merchant_id)
             terms = PayoutTerms.model_validate(merchant.payout)
             payout = await _payout_for(work, admit, provider)
@@ -169,18 +172,14 @@ class PayoutActivities:
             if record.answer.payout_state is PayoutState.RETURNED:
                 await post_returned(work, payout, bank)
         elif isinstance(outcome, Declined):
-            failure = {
-                "code": outcome.code,
-                "message": outcome.message,
-                "provider_code": outcome.provider_code,
-            }
+            failure = decline_of(outcome)
             await give_back(work, payout, bank, record.attempt, failure)
             set_payout_status(payout, PayoutStatus.FAILED)
             await tell_payout(work, payout)
 
     @activity.defn(name="payout.begin_cancel")
     async def begin_cancel(self, step: StepRef) -> Recorded[PayoutView]:
-        """Journal the request to take a payout back that is on its way, and grant its send right."""
+        """Journal the request to take a payout back on its way, and grant its send right."""
         async with self._tools.store.work() as work:
             standing = await stand(work, step.saga, current_run(), step_attempt=step.attempt)
             payout = await locked_payout(work, step.saga)
@@ -218,20 +217,6 @@ class PayoutActivities:
             await work.flush()
             view = payout_view(payout) if payout else None
             return Recorded(verdict=Verdict.PROCEED, resource=view)
-
-
-def _route(tools: Toolbox, admit: PayoutInput) -> str:
-    provider = admit.provider or tools.default_provider
-    if provider not in tools.providers.names:
-        raise Refused("provider_not_available", f"There is no provider {provider}.")
-    capabilities = tools.providers.capabilities(provider)
-    if ProviderOperation.CREATE_PAYOUT not in capabilities.operations:
-        raise Refused("provider_not_available", f"Provider {provider} makes no payouts.")
-    if capabilities.currencies is not None and admit.currency not in capabilities.currencies:
-        raise Refused(
-            "currency_not_supported", f"Provider {provider} does not pay {admit.currency}."
-        )
-    return provider
 
 
 def _create_call(payout: Payout, attempt: int, right: SendRight) -> CreatePayoutCall:

@@ -6,7 +6,7 @@ from temporalio import activity
 
 from activities.admission import Admission, decide_once
 from activities.bookings import derive_status, locked_payment, required, tell_payment
-from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import Approved, Declined, Pending, RefundCall
 from recompense.contracts.sagas import RefundInput, SagaRef, Verdict
@@ -73,11 +73,7 @@ class RefundActivities:
                 await _tell(work, refund)
                 await tell_payment(work, payment)
             elif recording.books and isinstance(outcome, Declined):
-                failure = {
-                    "code": outcome.code,
-                    "message": outcome.message,
-                    "provider_code": outcome.provider_code,
-                }
+                failure = decline_of(outcome)
                 await _give_back(work, payment, refund, record.attempt, failure)
                 await finish(work, recording.operation)
                 await _tell(work, refund)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from temporalio import activity
 
 from activities.orphans import undo_call, undo_step
@@ -214,7 +212,7 @@ def _audit(work: Work, resolve: Resolve) -> None:
     )
 
 
-def _tell(work: Work, event_type: str, saga: SagaRef, **words: Any) -> None:
+def _tell(work: Work, event_type: str, saga: SagaRef, **words: str) -> None:
     outbox.emit(
         work,
         event_type,

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 
 from activities import orphans
 from activities.toolbox import Toolbox, current_run
+from recompense.contracts.provider import Declined
 from recompense.contracts.sagas import Refusal, SagaRef, Verdict
 from recompense.contracts.steps import EffectPlan, RecordEffect, StepRef, UndoCause
 from recompense.domain.effects import AttemptState
@@ -72,7 +73,7 @@ async def finish(work: Work, operation: Operation) -> None:
 
 
 async def refuse(work: Work, standing: Standing, refusal: Refused | Refusal) -> Refusal:
-    """The state or a rule forbids the operation: nothing moved, and a reset will be told the same."""
+    """The state or a rule forbids the operation: nothing moved, and a reset is told the same."""
     if isinstance(refusal, Refused):
         refusal = Refusal(code=refusal.code, message=refusal.message, members=refusal.members)
     operation = standing.operation
@@ -84,7 +85,7 @@ async def refuse(work: Work, standing: Standing, refusal: Refused | Refusal) -> 
 
 @dataclass
 class Releasing:
-    """A compensation of an in-house step: `due` is false when there is nothing to release any more."""
+    """A compensation of an in-house step: `due` is false when there is nothing to release."""
 
     operation: Operation
     due: bool
@@ -111,6 +112,15 @@ def failure_of(cause: UndoCause) -> dict[str, str | None]:
         "code": cause.code,
         "message": cause.message,
         "provider_code": cause.provider_code,
+    }
+
+
+def decline_of(outcome: Declined) -> dict[str, str | None]:
+    """What the resource shows as its failure after the provider declined it."""
+    return {
+        "code": outcome.code,
+        "message": outcome.message,
+        "provider_code": outcome.provider_code,
     }
 
 

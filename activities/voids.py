@@ -12,7 +12,7 @@ from activities.bookings import (
     tell_payment,
     void_rest,
 )
-from activities.steps import begin_record, begin_release, failure_of, finish
+from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import Approved, Declined, VoidCall
 from recompense.contracts.sagas import SagaRef, Verdict, VoidInput
@@ -82,11 +82,7 @@ class VoidActivities:
                     await tell_payment(work, payment)
             elif recording.books and isinstance(outcome, Declined):
                 request.status = VoidStatus.FAILED
-                request.failure = {
-                    "code": outcome.code,
-                    "message": outcome.message,
-                    "provider_code": outcome.provider_code,
-                }
+                request.failure = decline_of(outcome)
                 payment.void_open = False
                 await finish(work, recording.operation)
             await work.flush()

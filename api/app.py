@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import registry
-from adapters.breaker import MemoryBreakerStore
 from adapters.transport import ObservedTransport
 from api.access import Authenticator, RateLimits
 from api.application import build_app
@@ -60,7 +59,9 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             _in_background(_forget_old_keys(claims, settings.idempotency_retention_days))
         )
         yield Parts(
-            options=Options(settings.max_body_bytes, settings.temporal_ui_url),
+            options=Options(
+                settings.max_body_bytes, settings.temporal_ui_url, settings.default_provider
+            ),
             database=database,
             temporal=temporal,
             providers={
@@ -72,7 +73,6 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 )
                 for name in settings.providers
             },
-            breakers=MemoryBreakerStore(),
             authenticator=Authenticator(_tokens(settings), database),
             rate_limits=RateLimits(
                 reads=settings.rate_limit_reads, writes=settings.rate_limit_writes

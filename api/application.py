@@ -43,7 +43,8 @@ OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 DESCRIPTION = """Payments as durable sagas: authorize, capture, void, refund, pay out.
 
 Amounts are whole minor units with an ISO 4217 currency. Every POST that changes something takes an
-`Idempotency-Key`, and a repeated key moves money once. Refusals are `application/problem+json` with a stable `code`."""
+`Idempotency-Key`, and a repeated key moves money once. Refusals are `application/problem+json` with
+a stable `code`."""
 
 _ROUTERS = (
     merchants.router,

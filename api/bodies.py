@@ -105,7 +105,7 @@ def refuse_card_numbers(document: Any) -> None:  # noqa: ANN401 - JSON holds any
 
 
 def strings(document: Any, path: str = "") -> Iterator[tuple[str, str]]:  # noqa: ANN401
-    """All strings of a document with their paths; an object's key stands under the object's path."""
+    """All strings of a document with their paths; a key stands under its object's path."""
     if isinstance(document, str):
         yield path, document
     elif isinstance(document, dict):

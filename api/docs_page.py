@@ -9,8 +9,8 @@ from typing import Any
 _STYLE = """
 :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
 body { margin: 0; display: grid; grid-template-columns: 17rem minmax(0, 1fr); }
-nav { position: sticky; top: 0; height: 100vh; overflow: auto; padding: 1rem; box-sizing: border-box;
-  border-right: 1px solid #8884; font-size: .85rem; }
+nav { position: sticky; top: 0; height: 100vh; overflow: auto; padding: 1rem;
+  box-sizing: border-box;  border-right: 1px solid #8884; font-size: .85rem; }
 nav a { display: block; text-decoration: none; padding: .1rem 0; }
 main { padding: 1rem 2rem 6rem; max-width: 56rem; }
 section { border-top: 1px solid #8884; padding-top: 1rem; margin-top: 2rem; }
@@ -19,7 +19,8 @@ pre { background: #8881; padding: .75rem; overflow: auto; border-radius: .4rem; 
 b.method { display: inline-block; min-width: 3.5rem; }
 b.get { color: #0969da; } b.post { color: #1a7f37; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0; border-bottom: 1px solid #8883; }
+td, th { text-align: left; vertical-align: top; padding: .3rem .6rem .3rem 0;
+  border-bottom: 1px solid #8883; }
 @media (max-width: 50rem) { body { display: block; } nav { position: static; height: auto; } }
 """
 
@@ -70,7 +71,8 @@ def _operation(document: dict[str, Any], path: str, method: str, operation: dict
         f"<section id='{escape(operation['operationId'])}'><h2>{escape(operation['summary'])}</h2>"
         f"<p>{_method(method)} <code>{escape(path)}</code></p>"
         f"{_paragraphs(operation.get('description', ''))}"
-        f"{_parameters(operation)}{_body(document, operation)}{_responses(document, operation)}</section>"
+        f"{_parameters(operation)}{_body(document, operation)}"
+        f"{_responses(document, operation)}</section>"
     )
 
 
@@ -113,10 +115,14 @@ def _fields(document: dict[str, Any], schema: dict[str, Any]) -> str:
     rows = [
         f"<tr><td><code>{escape(name)}</code><td>{escape(_type(field))}"
         f"<td>{'required' if name in required else ''}"
-        f"<td>{_inline(field.get('description', _resolved(document, field).get('description', '')))}"
+        f"<td>{_inline(_described(document, field))}"
         for name, field in schema.get("properties", {}).items()
     ]
     return f"<table>{''.join(rows)}</table>" if rows else ""
+
+
+def _described(document: dict[str, Any], field: dict[str, Any]) -> str:
+    return str(field.get("description") or _resolved(document, field).get("description", ""))
 
 
 def _codes(document: dict[str, Any]) -> str:
@@ -126,7 +132,8 @@ def _codes(document: dict[str, Any]) -> str:
         for code, entry in document["x-problem-codes"].items()
     ]
     return (
-        "<section id='codes'><h2>Problem codes</h2><p>Every refusal is <code>application/problem+json</code>"
+        "<section id='codes'><h2>Problem codes</h2>"
+        "<p>Every refusal is <code>application/problem+json</code>"
         f" with one of these in <code>code</code>.</p><table>{''.join(rows)}</table></section>"
     )
 

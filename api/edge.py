@@ -1,4 +1,4 @@
-"""The outermost layer: a request id on every answer, an access log, metrics, and nothing unhandled."""
+"""The outermost layer: a request id on every answer, an access log, metrics, nothing unhandled."""
 
 from __future__ import annotations
 

@@ -138,8 +138,8 @@ def _security_schemes() -> dict[str, Any]:
         "bearer": {
             "type": "http",
             "scheme": "bearer",
-            "description": "An API key, or a JSON Web Token with `sub`, `scope` and, where it is bound to one"
-            " merchant, `merchant_id`.",
+            "description": "An API key, or a JSON Web Token with `sub`, `scope` and, where it is"
+            " bound to one merchant, `merchant_id`.",
         }
     }
 

@@ -63,7 +63,11 @@ class _Performance:
             standing = await self._standing(saga, held)
             if standing.ended or standing.known:
                 return self._of_standing(saga, standing)
-        start = saga_start(saga, request_id=self.request_id)
+        start = saga_start(
+            saga,
+            request_id=self.request_id,
+            likely_provider=self.parts.options.default_provider,
+        )
         decision = await self.parts.sagas.decide(start, self.wait_seconds)
         if decision is not None:
             return self._of_decision(saga, decision)

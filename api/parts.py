@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from fastapi import Request
 from temporalio.client import Client
 
-from adapters.breaker import BreakerStore
 from adapters.registration import Provider
 from api.access import Authenticator, RateLimits
 from api.idempotency import Idempotency
@@ -23,6 +22,7 @@ class Options:
 
     max_body_bytes: int = 65_536
     temporal_ui_url: str = "http://127.0.0.1:8233"
+    default_provider: str = "sandbox"
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,6 @@ class Parts:
     database: Database
     temporal: Client
     providers: Mapping[str, Provider]
-    breakers: BreakerStore
     authenticator: Authenticator
     rate_limits: RateLimits
     idempotency: Idempotency

@@ -1,4 +1,4 @@
-"""Resources whose saga has not run its first step yet: what was asked for, as the claim keeps it."""
+"""Resources whose saga has not run its first step yet: what was asked, as the claim keeps it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Logs and metrics of every process: one line format, one registry, and nothing secret in either."""
+"""Logs and metrics of every process: one line format, one registry, nothing secret in either."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from recompense.domain.card_numbers import without_card_numbers
 
 _SECRET_NAMES = re.compile(r"token|secret|password|authorization|api_?key|signature", re.IGNORECASE)
 _SECRET_VALUES = re.compile(
-    r"(?i:bearer)\s+\S+|\b(?:tok|rcp|whsec|sk|pk)_[!-~]+|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=://)[^/@\s]+@"
+    r"(?i:bearer)\s+\S+|\b(?:tok|rcp|whsec|sk|pk)_[!-~]+"
+    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=://)[^/@\s]+@"
 )
 HIDDEN = "[hidden]"
 

@@ -109,7 +109,7 @@ class Compensations(Effects):
         )
 
     async def undo_orphan(self, undo: EffectPlan) -> None:
-        """Take an effect back that became known too late; when that cannot be told, a person looks."""
+        """Take an effect back that became known too late; in doubt, a person looks."""
         answer: EffectAnswer | None = await self.effect(undo)
         await self.step(activities.settle_orphan, SettleOrphan(effect=undo, answer=answer))
 

@@ -6,7 +6,6 @@ can say parks the saga.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -175,7 +174,7 @@ class Effects:
                 lambda: self._has_word(plan) or self.is_interrupted(answer),
                 timeout=timedelta(seconds=seconds),
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             return None
         return self._take_word(plan)
 

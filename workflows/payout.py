@@ -108,8 +108,6 @@ class Payout(Saga[PayoutView]):
             return self.refuse(admitted.refusal)
         while admitted.effect is None:
             self._show(admitted.resource)
-            if not self._awaits_approval():
-                return self.result("not paid: a person said no", self._view)
             if await self._is_reviewed():
                 plan = await self._approval()
                 if plan is None:

@@ -258,7 +258,7 @@ class Saga(Compensations, Generic[Resource]):
         return self.result("another run has ended this operation")
 
     async def _end_taken_back(self, cause: UndoCause, resource: Resource | None) -> SagaResult:
-        ended = f"taken back: {cause.message}"
+        ended = f"taken back: {cause.message} Undone: {', '.join(self.undone)}."
         result = await self._ending(self.result(ended, resource))
         if cause.code == "canceled":
             raise asyncio.CancelledError
@@ -276,5 +276,5 @@ class Saga(Compensations, Generic[Resource]):
 
 def _show_provider(provider: str) -> None:
     """A start that did not know the provider shows it now, for one more history event."""
-    if workflow.info().typed_search_attributes.get(search_attributes.PROVIDER) is None:
+    if workflow.info().typed_search_attributes.get(search_attributes.PROVIDER) != provider:
         workflow.upsert_search_attributes([search_attributes.PROVIDER.value_set(provider)])

@@ -9,7 +9,7 @@ from recompense.contracts.sagas import Verdict
 from recompense.contracts.steps import UndoCause
 
 
-class Turn(Exception):  # noqa: N818 - a turn of the road, not an error
+class Turn(Exception):
     """A step found that this run has to go on in another way."""
 
     def __init__(self, verdict: Verdict, attempt: int) -> None:
@@ -18,7 +18,7 @@ class Turn(Exception):  # noqa: N818 - a turn of the road, not an error
         self.attempt = attempt
 
 
-class TakeBack(Exception):  # noqa: N818 - a turn of the road, not an error
+class TakeBack(Exception):
     """The forward path cannot go on, and everything that is known to have happened has to be
     undone.
     """

@@ -1,4 +1,4 @@
-"""What on-call people need of sagas: what is red or waits, one saga's steps, and an answer to it."""
+"""What on-call people need of sagas: what is red or waits, one saga's steps, an answer to it."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class SagaQuery(PageQuery):
 
 
 class ReplayedSaga(SagaDetail):
-    """A saga after its replay, or as it stands when that was a dry run, and what the replay does."""
+    """A saga after its replay (as it stands, when that was a dry run), and what the replay does."""
 
     replay: ReplayReport
 

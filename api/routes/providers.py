@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from adapters.breaker import BreakerPhase, OperationClass
+from adapters.breaker import CLOSED, BreakerPhase, OperationClass
+from adapters.registration import Provider
 from api.access import allows
 from api.openapi import reads
 from api.pages import Page, PageOf, page
-from api.parts import Parts, parts_of
+from api.parts import parts_of
 from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import Capabilities
 from recompense.contracts.scopes import Scope
+from recompense.persistence import reads as rows
+from recompense.persistence.saga_tables import BreakerRow
 
 router = APIRouter(tags=["providers"])
 
@@ -26,9 +31,8 @@ class BreakerView(BaseModel):
 
 
 class ProviderView(BaseModel):
-    """A provider.
-
-    `health` is `up` when every breaker is closed, `down` when none is, else `degraded`.
+    """A provider. `health` is `up` when every breaker is closed, `down` when none is, else
+    `degraded`.
     """
 
     name: str
@@ -47,23 +51,31 @@ async def list_providers(request: Request, query: PageOf) -> Response:
     """All providers that are served, by name."""
     parts = parts_of(request)
     after = query.after or ""
-    names = [name for name in sorted(parts.providers) if name > after]
-    shown = [await _view(parts, name) for name in names[: query.limit + 1]]
+    served = [parts.providers[name] for name in sorted(parts.providers) if name > after]
+    async with parts.database.transaction() as session:
+        states = await rows.breaker_states(session)
+    shown = [_view(provider, states) for provider in served[: query.limit + 1]]
     return page(shown, query.limit, lambda view: view, lambda view: view.name)
 
 
-async def _view(parts: Parts, name: str) -> ProviderView:
-    provider = parts.providers[name]
-    breaker = {}
-    for operation_class in OperationClass:
-        state = await parts.breakers.load(name, operation_class)
-        breaker[operation_class] = BreakerView(phase=state.phase, failures=state.failures)
+def _view(provider: Provider, states: Mapping[tuple[str, str], BreakerRow]) -> ProviderView:
+    breaker = {
+        operation_class: _breaker(states.get((provider.name, operation_class)))
+        for operation_class in OperationClass
+    }
     closed = sum(view.phase is BreakerPhase.CLOSED for view in breaker.values())
     health = "up" if closed == len(breaker) else "degraded" if closed else "down"
     return ProviderView(
-        name=name,
+        name=provider.name,
         capabilities=provider.capabilities,
         policies=provider.policies,
         breaker=breaker,
         health=health,
     )
+
+
+def _breaker(state: BreakerRow | None) -> BreakerView:
+    """A state that was never written is closed."""
+    if state is None:
+        return BreakerView(phase=CLOSED.phase, failures=CLOSED.failures)
+    return BreakerView(phase=BreakerPhase(state.phase), failures=state.failures)

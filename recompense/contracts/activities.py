@@ -62,7 +62,7 @@ async def record_authorization(record: RecordEffect) -> Recorded[PaymentView]:
 
 @activity.defn(name="authorization.record_capture")
 async def record_automatic_capture(record: RecordEffect) -> Recorded[PaymentView]:
-    """Write the outcome of an automatic capture: post it, or keep the refusal for the compensation."""
+    """Write the outcome of an automatic capture: post it, or keep why it has to be compensated."""
     raise NotImplementedError
 
 
@@ -178,7 +178,7 @@ async def release_payout(step: StepRef) -> Recorded[PayoutView]:
 
 @activity.defn(name="saga.compensate")
 async def begin_compensation(begin: BeginCompensation) -> CompensationPlan:
-    """Move the attempt to `compensating`; journal and grant what has to be undone at the provider."""
+    """Move the attempt to `compensating`; journal and grant what is undone at the provider."""
     raise NotImplementedError
 
 
@@ -254,7 +254,10 @@ async def provider_lookup(plan: EffectPlan) -> EffectAnswer:
 
 @activity.defn(name="provider.pull")
 async def provider_pull(plan: EffectPlan) -> EffectAnswer:
-    """Ask the provider for the present state of an effect, whatever the journal knows. Moves nothing."""
+    """Ask the provider for the present state of an effect, whatever the journal knows.
+
+    Moves nothing.
+    """
     raise NotImplementedError
 
 

@@ -1,4 +1,5 @@
-"""The policies of a provider, as data: how it is called, retried, asked again, and when it is left alone.
+"""The policies of a provider, as data: how it is called, retried, asked again, and when it is left
+alone.
 
 All durations are seconds. What cannot work is refused when it is built.
 """

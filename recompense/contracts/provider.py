@@ -218,7 +218,7 @@ class ProviderEvent(Frozen):
     payload: Mapping[str, Any]
 
 
-class WebhookRefused(Exception):  # noqa: N818 - a refusal, named as the domain names it
+class WebhookRefused(Exception):
     """The delivery is forged, stale or malformed: answered with 4xx, nothing stored but the audit
     line. `code` is stable.
     """

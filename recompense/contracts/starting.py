@@ -68,10 +68,17 @@ class SagaStart:
     task_timeout: timedelta = TASK_TIMEOUT
 
 
-def saga_start(saga: AnySagaInput, *, request_id: str | None = None) -> SagaStart:
-    """The options of one saga's start. `request_id` names the HTTP request that asked for it."""
+def saga_start(
+    saga: AnySagaInput, *, request_id: str | None = None, likely_provider: str | None = None
+) -> SagaStart:
+    """The options of one saga's start.
+
+    `request_id` names the HTTP request that asked for it. `likely_provider` is shown until the saga
+    has decided: a guess that comes true saves a history event.
+    """
     ref = saga.ref()
-    provider = saga.provider if isinstance(saga, AuthorizeInput | PayoutInput) else None
+    named = saga.provider if isinstance(saga, AuthorizeInput | PayoutInput) else None
+    provider = named or likely_provider
     details = words.details(saga)
     if request_id is not None:
         details += f"\n- Request: `{request_id}`"

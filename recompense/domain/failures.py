@@ -61,7 +61,7 @@ class OutcomeUnknown(RecompenseError):
 
 
 class ProviderAnswerMismatch(OutcomeUnknown):
-    """The provider answered about another amount, currency, object or parameters than we asked for."""
+    """The provider answered about another amount, currency or object than we asked for."""
 
 
 class ProviderAccessDenied(RecompenseError):

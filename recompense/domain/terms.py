@@ -37,7 +37,10 @@ class FeeSchedule(Terms):
 
 
 class PayoutTerms(Terms):
-    """How a merchant is paid out. `approval_above` None: no payout of this merchant is asked about."""
+    """How a merchant is paid out.
+
+    `approval_above` None: no payout of this merchant is asked about.
+    """
 
     schedule: Annotated[str, Field(pattern=r"^[a-z0-9-]{1,40}$")] = "manual"
     weekday: (

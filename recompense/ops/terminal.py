@@ -107,11 +107,11 @@ def told_to_the_person(settings: Settings | None = None) -> Iterator[None]:
     try:
         yield
     except OperationalError as error:
-        raise _fail(
-            NOT_REACHABLE, f"The database{_at_database(settings)} does not answer."
-        ) from error
+        message = f"The database{_at_database(settings)} does not answer.{_hint(settings)}"
+        raise _fail(NOT_REACHABLE, message) from error
     except TemporalSilent as error:
-        raise _fail(NOT_REACHABLE, f"Temporal{_at_temporal(settings)} does not answer.") from error
+        message = f"Temporal{_at_temporal(settings)} does not answer.{_hint(settings)}"
+        raise _fail(NOT_REACHABLE, message) from error
     except NotInOrder as error:
         raise _fail(NOT_IN_ORDER, str(error)) from error
     except WrongUse as error:
@@ -181,3 +181,10 @@ def _at_database(settings: Settings | None) -> str:
 
 def _at_temporal(settings: Settings | None) -> str:
     return "" if settings is None else f" at {client_config(settings).get('target_host')}"
+
+
+def _hint(settings: Settings | None) -> str:
+    """What is probably wrong, when no stack has left its addresses where they are looked for."""
+    if settings is None or StackPaths(settings.data_dir).stack_file.exists():
+        return ""
+    return f" No stack runs in {settings.data_dir}: start one with `recompense stack up`."

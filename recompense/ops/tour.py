@@ -55,9 +55,8 @@ def take_tour(data_dir: Path | None) -> int:
         root = settings_of(data_dir).data_dir
     stack = StackFile.read(StackPaths(root).stack_file)
     if stack is None:
-        errors.print(
-            f"No stack runs in {root}: start one with `recompense stack up`.", markup=False
-        )
+        hint = f"No stack runs in {root}: start one with `recompense stack up`."
+        errors.print(hint, markup=False, soft_wrap=True)
         return NOT_REACHABLE
     try:
         asyncio.run(_tour(stack, Console(highlight=False)))

@@ -48,7 +48,13 @@ async def create(
         created_by=actor,
     )
     session.add(row)
-    audit(session, actor=actor, action="api_key_create", target=key_id, scopes=sorted(scopes))
+    audit(
+        session,
+        actor=actor,
+        action="api_key_create",
+        target=key_id,
+        scopes=" ".join(sorted(scopes)),
+    )
     return row, key
 
 

@@ -8,9 +8,9 @@ from sqlalchemy import BigInteger, Column, DateTime, func, text
 from sqlalchemy.dialects.postgresql import JSONB
 
 
-def bigint(**options: Any) -> Column[int]:
+def bigint() -> Column[int]:
     """A required amount or count of 64 bits; SQLModel's plain `int` would be 32."""
-    return Column(BigInteger, nullable=False, server_default=text("0"), **options)
+    return Column(BigInteger, nullable=False, server_default=text("0"))
 
 
 def jsonb(name: str | None = None) -> Column[Any]:
@@ -23,10 +23,16 @@ def optional_jsonb() -> Column[Any]:
     return Column(JSONB(none_as_null=True), nullable=True)
 
 
-def moment(**options: Any) -> Column[Any]:
-    """A required time, set by the database's clock when the row is made."""
+def moment(*, touched: bool = False) -> Column[Any]:
+    """A required time, set by the database's clock when the row is made.
+
+    `touched`: and again whenever the row changes.
+    """
     return Column(
-        DateTime(timezone=True), nullable=False, server_default=func.clock_timestamp(), **options
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=func.clock_timestamp(),
+        onupdate=func.clock_timestamp() if touched else None,
     )
 
 

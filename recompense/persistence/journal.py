@@ -46,6 +46,11 @@ def position(plan: EffectPlan) -> Position:
     return Position(plan.saga.saga_id, plan.step, plan.attempt, plan.leg)
 
 
+def position_of(row: JournalRow) -> Position:
+    """Where a row stands in the journal."""
+    return Position(row.saga_id, row.step, row.attempt, row.leg)
+
+
 def digest(call: AnyMoneyCall) -> str:
     """Fingerprint what would be sent, less the time limit, which differs between tries."""
     content = call.model_dump(mode="json", exclude={"send_by"})

@@ -50,7 +50,8 @@ def move_attempt(operation: Operation, target: AttemptState) -> None:
     current = AttemptState(operation.attempt_state)
     if target not in ATTEMPT_TRANSITIONS[current]:
         raise InvariantBroken(
-            f"attempt {operation.attempt} of {operation.saga_id} cannot move from {current} to {target}"
+            f"attempt {operation.attempt} of {operation.saga_id}"
+            f" cannot move from {current} to {target}"
         )
     operation.attempt_state = target
 

@@ -48,7 +48,7 @@ def audit(
     action: str,
     target: str,
     reason: str | None = None,
-    **details: Any,
+    **details: object,
 ) -> None:
     """Add who did what to which operation or setting, and why."""
     work.add(AuditRecord(actor=actor, action=action, target=target, reason=reason, details=details))

@@ -17,7 +17,7 @@ from recompense.contracts.sagas import Refusal, SagaKind, SagaRef
 from recompense.contracts.views import CaptureView, PaymentView, PayoutView, RefundView
 from recompense.domain.effects import AttemptState
 from recompense.domain.states import PaymentStatus, VoidStatus
-from recompense.persistence.saga_tables import Operation
+from recompense.persistence.saga_tables import BreakerRow, Operation
 from recompense.persistence.tables import (
     Capture,
     DomainEvent,
@@ -150,7 +150,7 @@ FROM operations WHERE payment_id = :payment_id AND kind = 'void'
 async def next_void_number(session: AsyncSession, payment_id: str) -> int:
     """The number of the void that is open, or of the next one: one more than those that have ended.
 
-    Refused ones count too: each has been told its answer, and a new request deserves one of its own.
+    Refused ones count too: each was told its answer, and a new request deserves one of its own.
     """
     connection = await session.connection()
     found = await connection.execute(_NEXT_VOID, {"payment_id": payment_id})
@@ -193,6 +193,12 @@ async def events_after(
         _EVENTS, {"created": created, "seq": seq, "merchant_id": merchant_id, "limit": limit + 1}
     )
     return [DomainEvent(**row._mapping) for row in rows]
+
+
+async def breaker_states(session: AsyncSession) -> dict[tuple[str, str], BreakerRow]:
+    """The circuit breakers that were ever written, by provider and class of operations."""
+    found = await session.exec(select(BreakerRow))
+    return {(row.provider, row.operation_class): row for row in found.all()}
 
 
 async def applied_revision(session: AsyncSession) -> str | None:

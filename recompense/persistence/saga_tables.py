@@ -5,7 +5,7 @@ and the audit trail.
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Column, Identity, func
+from sqlalchemy import BigInteger, Column, Identity
 from sqlmodel import Field, SQLModel
 
 from recompense.persistence.columns import jsonb, moment, optional_jsonb, optional_moment
@@ -48,7 +48,7 @@ class Operation(SQLModel, table=True):
     failure: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     since: datetime = Field(sa_column=moment(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)
-    updated_at: datetime = Field(sa_column=moment(onupdate=func.clock_timestamp()), default=None)
+    updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
 
 class Attempt(SQLModel, table=True):

@@ -18,10 +18,10 @@ from recompense.domain.states import (
     PaymentStatus,
     PayoutStatus,
     SagaState,
-    VoidStatus,
 )
 from recompense.ledger.postings import Posting
 from recompense.persistence import ledger
+from recompense.persistence.reads import next_void_number
 from recompense.persistence.saga_tables import (
     Attempt,
     BreakerRow,
@@ -30,7 +30,7 @@ from recompense.persistence.saga_tables import (
     Orphan,
     ProviderEventRow,
 )
-from recompense.persistence.tables import Capture, Merchant, Payment, Payout, VoidRequest
+from recompense.persistence.tables import Capture, Merchant, Payment, Payout
 from recompense.persistence.views import AUTHORIZED_STATUSES
 from recompense.persistence.work import Key, Row
 
@@ -127,7 +127,7 @@ class SqlOperations(SqlRows):
             calls=[*row.calls, *calls],
         )
 
-    async def _compare_and_set(self, row: JournalRow, **values: Any) -> bool:
+    async def _compare_and_set(self, row: JournalRow, **values: object) -> bool:
         changed = await self._session.exec(
             update(JournalRow)
             .where(*_same_right(row), col(JournalRow.outcome_kind).is_(None))
@@ -254,13 +254,8 @@ class SqlWork(SqlOperations):
         return list(found.all())
 
     async def ended_voids(self, payment_id: str) -> int:
-        """How many requests to void have ended."""
-        ended = await self._session.exec(
-            select(func.count())
-            .select_from(VoidRequest)
-            .where(VoidRequest.payment_id == payment_id, VoidRequest.status != VoidStatus.PENDING)
-        )
-        return ended.one()
+        """How many requests to void have ended, refused ones included."""
+        return await next_void_number(self._session, payment_id) - 1
 
     async def expired_authorizations(self, after: str | None, limit: int) -> list[Payment]:
         """Authorizations to end."""

@@ -8,7 +8,7 @@ beside them. Times are written by the database's clock.
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Column, Identity, func
+from sqlalchemy import BigInteger, Column, Identity
 from sqlmodel import Field, SQLModel
 
 from recompense.persistence.columns import bigint, jsonb, moment, optional_jsonb, optional_moment
@@ -81,7 +81,7 @@ class Payment(SQLModel, table=True):
     needs_attention: bool = False
     authorization_expires_at: datetime | None = Field(sa_column=optional_moment(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)
-    updated_at: datetime = Field(sa_column=moment(onupdate=func.clock_timestamp()), default=None)
+    updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
 
 class Capture(SQLModel, table=True):
@@ -106,7 +106,7 @@ class Capture(SQLModel, table=True):
     available_at: datetime | None = Field(sa_column=optional_moment(), default=None)
     made_available: bool = False
     created_at: datetime = Field(sa_column=moment(), default=None)
-    updated_at: datetime = Field(sa_column=moment(onupdate=func.clock_timestamp()), default=None)
+    updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
 
 class VoidRequest(SQLModel, table=True):
@@ -127,7 +127,7 @@ class VoidRequest(SQLModel, table=True):
     reason: str | None = None
     failure: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)
-    updated_at: datetime = Field(sa_column=moment(onupdate=func.clock_timestamp()), default=None)
+    updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
 
 class Refund(SQLModel, table=True):
@@ -150,7 +150,7 @@ class Refund(SQLModel, table=True):
     hold_key: str | None = None
     failure: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)
-    updated_at: datetime = Field(sa_column=moment(onupdate=func.clock_timestamp()), default=None)
+    updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
 
 class Payout(SQLModel, table=True):
@@ -175,7 +175,7 @@ class Payout(SQLModel, table=True):
     needs_attention: bool = False
     failure: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)
-    updated_at: datetime = Field(sa_column=moment(onupdate=func.clock_timestamp()), default=None)
+    updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
 
 class DomainEvent(SQLModel, table=True):

@@ -25,7 +25,9 @@ class TimelineRow(BaseModel):
     detail: str | None
 
 
-_UNDO = "step LIKE '%.undo' OR step LIKE '%.orphan'"
+_STEP_KIND = (
+    "CASE WHEN e.step LIKE '%.undo' OR e.step LIKE '%.orphan' THEN 'compensation' ELSE 'step' END"
+)
 
 # `rank` orders what one transaction wrote at one moment.
 _OF_PAYMENT = text(rf"""
@@ -49,8 +51,8 @@ WITH sagas AS (
            a.report -> 'cause' ->> 'message'
     FROM attempts a JOIN sagas s USING (saga_id) WHERE a.ended_at IS NOT NULL
   UNION ALL
-    SELECT e.created_at, 3, CASE WHEN {_UNDO} THEN 'compensation' ELSE 'step' END, e.saga_id, e.step,
-           e.attempt, e.effect_key, e.provider, 'intended', NULL
+    SELECT e.created_at, 3, {_STEP_KIND}, e.saga_id, e.step, e.attempt,
+           e.effect_key, e.provider, 'intended', NULL
     FROM effects e
   UNION ALL
     SELECT CAST(c.call ->> 'at' AS timestamptz), 4, 'provider_call', e.saga_id, e.step, e.attempt,
@@ -59,9 +61,10 @@ WITH sagas AS (
                      (c.call ->> 'duration_ms') || ' ms')
     FROM effects e CROSS JOIN LATERAL jsonb_array_elements(e.calls) AS c (call)
   UNION ALL
-    SELECT e.recorded_at, 5, CASE WHEN {_UNDO} THEN 'compensation' ELSE 'step' END, e.saga_id, e.step,
-           e.attempt, e.effect_key, e.provider, e.outcome_kind,
-           concat_ws(', ', 'by ' || e.outcome_source, e.outcome ->> 'code', e.outcome ->> 'reference')
+    SELECT e.recorded_at, 5, {_STEP_KIND}, e.saga_id, e.step, e.attempt,
+           e.effect_key, e.provider, e.outcome_kind,
+           concat_ws(', ', 'by ' || e.outcome_source, e.outcome ->> 'code',
+                     e.outcome ->> 'reference')
     FROM effects e WHERE e.recorded_at IS NOT NULL
   UNION ALL
     SELECT o.found_at, 6, 'orphan', o.saga_id, o.step, o.attempt, NULL, NULL, o.status,
@@ -76,8 +79,8 @@ WITH sagas AS (
     WHERE p.payment_id = :payment_id
   UNION ALL
     SELECT v.received_at, 8, 'webhook',
-           'provider-event/' || v.provider || '/' || v.event_id, NULL, NULL, v.effect_key, v.provider,
-           v.status, concat_ws(', ', v.event_type, v.detail)
+           'provider-event/' || v.provider || '/' || v.event_id, NULL, NULL,
+           v.effect_key, v.provider, v.status, concat_ws(', ', v.event_type, v.detail)
     FROM provider_events v WHERE v.operation_id IN (SELECT operation_id FROM sagas)
   UNION ALL
     SELECT l.at, 8, 'ops_action', l.target, l.details ->> 'step',

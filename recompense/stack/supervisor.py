@@ -87,7 +87,7 @@ class Supervisor:
         if "api" in self._parts:
             await create_demo_merchant(self._plan.settings.api_url, self._tokens.admin)
         self._phase = "running"
-        self._publish_stack()
+        self._publish_running()
         log.info("the stack is ready: %s", self._plan.settings.api_url)
         await self._serve_requests()
 
@@ -133,7 +133,7 @@ class Supervisor:
     def _started_again(self, running: PartProcess) -> None:
         running.restarts += 1
         log.info("%s was started again, pid %s", running.part.title, running.pid)
-        self._publish_stack()
+        self._publish_running()
 
     async def _serve_requests(self) -> None:
         folder = self._plan.paths.requests
@@ -199,12 +199,15 @@ class Supervisor:
         )
         state.write(self._plan.paths.state)
 
-    def _publish_stack(self) -> None:
+    def _publish_running(self) -> None:
+        # The addresses first: whoever sees the state "running" looks for them.
+        if self._tokens is not None and self._phase == "running":
+            self._stack_file(self._tokens).write(self._plan.paths.stack_file)
         self._publish()
+
+    def _stack_file(self, tokens: Tokens) -> StackFile:
         plan, settings = self._plan, self._plan.settings
-        if self._tokens is None or self._phase != "running":
-            return
-        stack = StackFile(
+        return StackFile(
             api_url=settings.api_url,
             sandbox_url=settings.sandbox_url,
             codec_url=settings.codec_url,
@@ -214,11 +217,10 @@ class Supervisor:
                 namespace=plan.namespace,
                 ui_url=settings.temporal_ui_url,
             ),
-            tokens=self._tokens,
+            tokens=tokens,
             pids=self._pids(),
             logs=str(plan.paths.logs),
         )
-        stack.write(plan.paths.stack_file)
 
     def _pids(self) -> Pids:
         def pids(group: str) -> tuple[int, ...]:

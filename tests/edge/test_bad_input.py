@@ -1,4 +1,4 @@
-"""What is refused at the door: with a stable code, as a problem document, and with nothing changed."""
+"""What is refused at the door: with a stable code, as a problem document, nothing changed."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from tests.edge.test_payments import PAYMENT
 from tests.support.api import Api, fresh_key, mint
@@ -285,5 +286,7 @@ def _counts(api: Api) -> list[int]:
         return [
             row[0]
             for table in tables
-            for row in connection.execute(f"SELECT count(*) FROM {table}".encode())
+            for row in connection.execute(
+                sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+            )
         ]

@@ -104,8 +104,9 @@ OPERATIONS: dict[str, Make] = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_every_fault_once_ends_well(platform: Platform, operation: str) -> None:
+async def test_every_fault_once_ends_well(patient_platform: Platform, operation: str) -> None:
     """All faults of one operation run side by side, each on an operation of its own."""
+    platform = patient_platform
 
     async def one(fault: str) -> None:
         workflow, saga = await OPERATIONS[operation](platform)
@@ -131,7 +132,10 @@ async def test_every_fault_once_ends_well(platform: Platform, operation: str) ->
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-async def test_lasting_unavailability_is_compensated(platform: Platform, operation: str) -> None:
+async def test_lasting_unavailability_is_compensated(
+    patient_platform: Platform, operation: str
+) -> None:
+    platform = patient_platform
     workflow, saga = await OPERATIONS[operation](platform)
     reference = saga.ref().operation_id
     before = len(_effects_of(platform, operation, reference))

@@ -1,4 +1,4 @@
-"""Inbound events: pulled, applied along the transition tables, and passed to the saga that waits."""
+"""Inbound events: pulled, applied along the transition tables, passed to whoever waits."""
 
 from __future__ import annotations
 

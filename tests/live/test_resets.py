@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from temporalio.api.enums.v1 import EventType
 
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
+    PayoutReview,
+    PayoutReviewDecision,
 )
 from tests.support.books import assert_books_agree
 from tests.support.platform import Platform, authorize_input
 from tests.support.scenes import (
+    captured,
     eventually,
     has_effect,
     operation,
+    payout_input,
     reset,
+    review,
 )
 from workflows.authorize import AuthorizePayment
+from workflows.payout import Payout
 
 
 async def test_reset_at_every_event_of_a_finished_authorization_changes_nothing(
@@ -86,4 +93,29 @@ async def test_copy_under_another_id_makes_no_second_effect(platform: Platform) 
     assert copy.resource is not None
     assert copy.resource["status"] == "authorized"
     assert len(platform.sandbox.effects(authorize.payment_id)) == 1
+    await assert_books_agree(platform)
+
+
+@pytest.mark.parametrize(
+    ("decision", "status"),
+    [(PayoutReviewDecision.APPROVE, "paid"), (PayoutReviewDecision.REJECT, "rejected")],
+)
+async def test_reset_of_a_reviewed_payout_asks_nobody_again(
+    platform: Platform, decision: PayoutReviewDecision, status: str
+) -> None:
+    await captured(platform)
+    await platform.rows_changed(
+        "UPDATE merchants SET payout = jsonb_build_object('approval_above', 500)"
+    )
+    payout = payout_input()
+    await platform.decide(Payout, payout)
+    await review(platform, payout, PayoutReview(decision=decision, actor="chief"))
+    await platform.handle(payout).result()
+    history = await platform.handle(payout).fetch_history()
+    await reset(platform, payout, history.run_id, 4)
+    result = await platform.handle(payout).result()
+    assert result["attempt"] == 1
+    (row,) = await platform.rows("SELECT status FROM payouts WHERE id = :id", id=payout.payout_id)
+    assert row["status"] == status
+    assert len(platform.sandbox.effects(payout.payout_id)) == (1 if status == "paid" else 0)
     await assert_books_agree(platform)

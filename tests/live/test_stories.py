@@ -1,4 +1,4 @@
-"""What can happen to a saga besides faults: cancels, payers, reviews, resets, copies, late events."""
+"""What can happen to a saga besides faults: cancels, payers, reviews, people's words."""
 
 from __future__ import annotations
 

@@ -21,7 +21,6 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from adapters import registry
-from adapters.breaker import MemoryBreakerStore
 from adapters.transport import ObservedTransport
 from api.access import Authenticator, RateLimits
 from api.application import OpenParts, build_app
@@ -69,7 +68,6 @@ async def make_parts(
             database=database,
             temporal=client,
             providers={"sandbox": sandbox},
-            breakers=MemoryBreakerStore(),
             authenticator=Authenticator(tokens, database),
             rate_limits=RateLimits(reads="10000/second", writes=writes),
             idempotency=Idempotency(Claims(database)),

@@ -25,7 +25,7 @@ UNBOOKED = "SELECT * FROM journal WHERE final AND NOT booked"
 
 
 async def assert_books_agree(platform: Platform) -> None:
-    """Assert the invariants of the ledger, of the rows, and of the provider's own log of effects."""
+    """Assert the invariants of the ledger, the rows, and the provider's own log of effects."""
     async with platform.database.engine.connect() as connection:
         report = await verify(connection)
     assert report.in_order, report.first_wrong

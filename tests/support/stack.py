@@ -7,6 +7,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,13 +35,19 @@ class TestStack:
         self, *arguments: str, timeout: float = COMMAND_SECONDS
     ) -> subprocess.CompletedProcess[str]:
         """`recompense stack <arguments>` for this stack; never raises for its exit status."""
+        return self.command("stack", *arguments, timeout=timeout)
+
+    def command(
+        self, *arguments: str, timeout: float = COMMAND_SECONDS
+    ) -> subprocess.CompletedProcess[str]:
+        """`recompense <arguments>` for this stack; never raises for its exit status."""
         outside = {
             name: value
             for name, value in os.environ.items()
             if not name.startswith(("RECOMPENSE_", "TEMPORAL_"))
         }
         return subprocess.run(
-            [sys.executable, "-m", "recompense.ops.cli", "stack", *arguments],
+            [sys.executable, "-m", "recompense.ops.cli", *arguments],
             env={**outside, **self.settings, "RECOMPENSE_DATA_DIR": str(self.data_dir)},
             capture_output=True,
             text=True,
@@ -66,7 +73,7 @@ class TestStack:
 
 
 def free_port_base() -> int:
-    """The first of as many free ports in a row as a stack has; below those of outgoing connections."""
+    """The first of enough free ports in a row, below those of outgoing connections."""
     while True:
         base = random.randrange(20_000, 32_000)  # noqa: S311 - any will do
         if all(is_free(base + offset) for offset in range(len(PARTS))):
@@ -74,13 +81,18 @@ def free_port_base() -> int:
 
 
 @contextmanager
-def stack_in(data_dir: Path, **settings: str) -> Iterator[TestStack]:
-    """A stack to be started by the test; it is taken down whatever happens."""
-    stack = TestStack(data_dir, free_port_base(), settings)
-    try:
-        yield stack
-    finally:
-        stack.run("down")
+def stack_of_its_own(**settings: str) -> Iterator[TestStack]:
+    """A stack to be started by the test; it is taken down whatever happens.
+
+    Not in pytest's own temporary folder: every run of pytest shuts that to other users again, and
+    PostgreSQL, which does not run as root, would lose its files.
+    """
+    with tempfile.TemporaryDirectory(prefix="recompense-stack-") as folder:
+        stack = TestStack(Path(folder) / "data", free_port_base(), settings)
+        try:
+            yield stack
+        finally:
+            stack.run("down")
 
 
 def eventually(condition: Callable[[], bool], what: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -12,28 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from recompense.contracts import search_attributes
+from recompense.stack.temporal_binary import find_temporal
+from tests.support.sandbox import free_port
 
 START_SECONDS = 30.0
-
-
-def temporal_binary() -> str:
-    """The Temporal CLI, from PATH or from the cache that the set-up fills."""
-    found = shutil.which("temporal")
-    if found is not None:
-        return found
-    cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "recompense"
-    built = sorted(cache.glob("**/temporal"))
-    if not built:
-        raise RuntimeError("there is no Temporal CLI: run `make setup` first")
-    return str(built[-1])
-
-
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @contextmanager
@@ -41,7 +21,7 @@ def running_temporal(directory: Path) -> Iterator[str]:
     """Run a dev server without UI on a free port; yields its address."""
     port = free_port()
     command = [
-        temporal_binary(),
+        str(find_temporal()),
         "server",
         "start-dev",
         "--headless",
@@ -64,7 +44,7 @@ def running_temporal(directory: Path) -> Iterator[str]:
     ):
         command += ["--dynamic-config-value", setting]
     log = (directory / "temporal.log").open("wb")
-    server = subprocess.Popen(command, stdout=log, stderr=log)  # noqa: S603 - our own command line
+    server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_until_it_listens(server, port)
         yield f"127.0.0.1:{port}"

@@ -316,10 +316,10 @@ def m_a_transition_is_not_checked(patch: MonkeyPatch) -> None:
 def m_an_approval_is_asked_again(patch: MonkeyPatch) -> None:
     """A run after a reset does not see the word that was given."""
 
-    async def since(tools: object, work: object, saga: object, decided: Any, view: object) -> Any:
-        return decided
+    async def decided_before(*given: Any) -> Any:
+        return given[4]
 
-    patch.setattr(admission, "_decided_since", since)
+    patch.setattr(admission, "_decided", decided_before)
 
 
 def _as_activity(original: Any, function: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Merchants, payments and what moves them; operations, attempts, runs, the journal, the inbox and the outbox."""
+"""Merchants, payments and what moves them; operations, the journal, the inbox and the outbox."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ CREATE TABLE merchants (
     country text NOT NULL,
     payout jsonb NOT NULL,
     fees jsonb NOT NULL,
-    availability_rule text NOT NULL CHECK (availability_rule IN ('on_settlement', 'on_capture', 'after_days')),
+    availability_rule text NOT NULL
+        CHECK (availability_rule IN ('on_settlement', 'on_capture', 'after_days')),
     availability_days integer NOT NULL CHECK (availability_days BETWEEN 0 AND 365),
     created_by text NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp()
@@ -37,7 +38,8 @@ CREATE TABLE payments (
     amount_refund_reserved bigint NOT NULL DEFAULT 0 CHECK (amount_refund_reserved >= 0),
     amount_fees bigint NOT NULL DEFAULT 0 CHECK (amount_fees BETWEEN 0 AND amount_captured),
     amount_made_available bigint NOT NULL DEFAULT 0 CHECK (amount_made_available >= 0),
-    amount_refunded_from_pending bigint NOT NULL DEFAULT 0 CHECK (amount_refunded_from_pending >= 0),
+    amount_refunded_from_pending bigint NOT NULL DEFAULT 0
+        CHECK (amount_refunded_from_pending >= 0),
     void_open boolean NOT NULL DEFAULT false,
     expired boolean NOT NULL DEFAULT false,
     capture_method text NOT NULL CHECK (capture_method IN ('manual', 'automatic')),
@@ -57,7 +59,8 @@ CREATE TABLE payments (
         amount_captured + amount_capture_reserved + amount_voided <= amount_authorized),
     CONSTRAINT payments_pending_fits CHECK (
         amount_fees + amount_made_available + amount_refunded_from_pending <= amount_captured),
-    CONSTRAINT payments_refunded_fits CHECK (amount_refunded + amount_refund_reserved <= amount_captured)
+    CONSTRAINT payments_refunded_fits CHECK (
+        amount_refunded + amount_refund_reserved <= amount_captured)
 );
 CREATE UNIQUE INDEX payments_reference_in_use ON payments (merchant_id, reference)
     WHERE reference IS NOT NULL AND status NOT IN ('declined', 'failed');
@@ -153,8 +156,10 @@ CREATE TABLE operations (
     input jsonb NOT NULL,
     requested_by text NOT NULL,
     attempt integer NOT NULL CHECK (attempt > 0),
-    attempt_state text NOT NULL CHECK (attempt_state IN ('open', 'recorded', 'compensating', 'closed')),
-    saga_state text NOT NULL CHECK (saga_state IN ('running', 'compensating', 'parked', 'failed', 'done')),
+    attempt_state text NOT NULL
+        CHECK (attempt_state IN ('open', 'recorded', 'compensating', 'closed')),
+    saga_state text NOT NULL
+        CHECK (saga_state IN ('running', 'compensating', 'parked', 'failed', 'done')),
     question text,
     failure jsonb,
     since timestamptz NOT NULL DEFAULT clock_timestamp(),
@@ -209,7 +214,8 @@ CREATE TABLE journal (
     calls jsonb NOT NULL,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     PRIMARY KEY (saga_id, step, attempt, leg),
-    CONSTRAINT journal_final_is_final CHECK (NOT final OR outcome_kind IN ('approved', 'declined', 'absent'))
+    CONSTRAINT journal_final_is_final CHECK (
+        NOT final OR outcome_kind IN ('approved', 'declined', 'absent'))
 );
 CREATE INDEX journal_by_operation ON journal (operation_id);
 
@@ -282,8 +288,9 @@ PRIVILEGES = """
 DO $$
 BEGIN
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recompense_app') THEN
-        GRANT SELECT, INSERT, UPDATE ON merchants, payments, captures, voids, refunds, payouts, operations, attempts,
-            operation_runs, journal, orphans, provider_events, breakers TO recompense_app;
+        GRANT SELECT, INSERT, UPDATE ON merchants, payments, captures, voids, refunds, payouts,
+            operations, attempts, operation_runs, journal, orphans, provider_events, breakers
+            TO recompense_app;
         GRANT SELECT, INSERT ON events, audit_log TO recompense_app;
     END IF;
 END
@@ -291,13 +298,13 @@ $$;
 """
 
 TABLES = (
-    "breakers, audit_log, events, provider_events, orphans, journal, operation_runs, attempts, operations, "
-    "payouts, refunds, voids, captures, payments, merchants"
+    "breakers, audit_log, events, provider_events, orphans, journal, operation_runs, attempts, "
+    "operations, payouts, refunds, voids, captures, payments, merchants"
 )
 
 
 def upgrade() -> None:
-    """Create the tables. What the application may do to them is what it needs and no more: nothing is ever deleted."""
+    """Create the tables, and grant the application what it needs of them: it deletes nothing."""
     op.execute(MONEY)
     op.execute(SAGAS)
     op.execute(PRIVILEGES)

@@ -20,16 +20,13 @@ from joserfc import jwt
 from joserfc.jwk import OctKey
 
 from recompense.stack.files import Secrets, StackPaths
-from tests.support.stack import TestStack, eventually, stack_in
-
-# One stack serves all tests of this file that leave it as they found it.
-pytestmark = pytest.mark.xdist_group("stack")
+from tests.support.stack import TestStack, eventually, stack_of_its_own
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestStack]:
-    """A stack that is up."""
-    with stack_in(tmp_path_factory.mktemp("stack") / "data") as stack:
+def stack() -> Iterator[TestStack]:
+    """A stack that is up; every test leaves it so."""
+    with stack_of_its_own() as stack:
         stack.up()
         yield stack
 
@@ -194,12 +191,30 @@ def test_a_second_stack_on_the_same_ports_is_told_which_setting_moves_them(
     assert in_order(stack)
 
 
-def test_a_second_stack_runs_beside_the_first(stack: TestStack, tmp_path: Path) -> None:
-    with stack_in(tmp_path / "other") as other:
+def test_a_second_stack_runs_beside_the_first(stack: TestStack) -> None:
+    with stack_of_its_own() as other:
         other.up("--without", "api", "--without", "workers")
         assert in_order(other)
         assert in_order(stack)
         assert other.file()["database_url"] != stack.file()["database_url"]
+
+
+def test_named_servers_are_used_and_not_started(stack: TestStack) -> None:
+    theirs = stack.file()
+    secrets = Secrets.read(StackPaths(stack.data_dir).secrets)
+    assert secrets is not None
+    settings = {
+        "RECOMPENSE_DATABASE_URL": theirs["database_url"],
+        "RECOMPENSE_MIGRATION_DATABASE_URL": secrets.owner_url(theirs["database_url"]),
+        "TEMPORAL_ADDRESS": theirs["temporal"]["address"],
+    }
+    with stack_of_its_own(**settings) as other:
+        found = other.up("--without", "workers")
+        assert (found["pids"]["postgres"], found["pids"]["temporal"]) == (None, None)
+        assert found["database_url"] == theirs["database_url"]
+        assert found["temporal"]["address"] == theirs["temporal"]["address"]
+        assert not (other.data_dir / "postgres").exists()
+    assert in_order(stack)
 
 
 def test_state_survives_down_and_up(stack: TestStack) -> None:
@@ -242,8 +257,8 @@ def test_a_killed_supervisor_leaves_nothing_that_stops_the_next_up(stack: TestSt
     assert pay(stack)["status"] == "authorized"
 
 
-def test_a_part_that_may_not_be_restarted_stays_dead_and_is_named(tmp_path: Path) -> None:
-    with stack_in(tmp_path / "data") as stack:
+def test_a_part_that_may_not_be_restarted_stays_dead_and_is_named() -> None:
+    with stack_of_its_own() as stack:
         stack.up("--no-restart", "--without", "api", "--without", "workers")
         os.kill(pids(stack, "codec")[0], signal.SIGKILL)
         eventually(lambda: not in_order(stack), "the codec server is missed")
@@ -252,9 +267,9 @@ def test_a_part_that_may_not_be_restarted_stays_dead_and_is_named(tmp_path: Path
         assert stack.file()["codec_url"] in done.stderr
 
 
-def test_a_part_that_cannot_start_ends_the_whole_and_shows_its_log(tmp_path: Path) -> None:
+def test_a_part_that_cannot_start_ends_the_whole_and_shows_its_log() -> None:
     settings = {"RECOMPENSE_POSTGRES_SETTINGS": '{"no_such_setting": "1"}'}
-    with stack_in(tmp_path / "data", **settings) as stack:
+    with stack_of_its_own(**settings) as stack:
         done = stack.run("up", "--port-base", str(stack.port_base))
         assert done.returncode == 3
         assert "PostgreSQL" in done.stderr
@@ -272,17 +287,17 @@ def test_a_part_that_cannot_start_ends_the_whole_and_shows_its_log(tmp_path: Pat
     ],
 )
 def test_a_named_server_that_does_not_answer_is_named_without_its_password(
-    tmp_path: Path, setting: str, address: str
+    setting: str, address: str
 ) -> None:
-    with stack_in(tmp_path / "data", **{setting: address}) as stack:
+    with stack_of_its_own(**{setting: address}) as stack:
         done = stack.run("up", "--port-base", str(stack.port_base))
         assert done.returncode == 3
         assert "127.0.0.1:1" in done.stderr
         assert "hush" not in done.stderr
 
 
-def test_a_reset_empties_the_stack_and_touches_nothing_else(tmp_path: Path) -> None:
-    with stack_in(tmp_path / "data") as stack:
+def test_a_reset_empties_the_stack_and_touches_nothing_else() -> None:
+    with stack_of_its_own() as stack:
         stack.up("--without", "api", "--without", "workers")
         (stack.data_dir / "mine.txt").write_text("not the stack's")
         assert stack.run("reset").returncode == 0

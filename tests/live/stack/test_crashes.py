@@ -8,11 +8,9 @@ import asyncio
 import os
 import random
 import signal
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -21,7 +19,7 @@ import pytest
 
 from recompense.persistence.database import Database
 from recompense.persistence.verify import verify
-from tests.support.stack import TestStack, stack_in
+from tests.support.stack import TestStack, stack_of_its_own
 
 PAYMENTS = 120
 IN_FLIGHT = 8
@@ -38,12 +36,9 @@ PAYOUT = {
 @pytest.fixture(scope="module")
 def stack() -> Iterator[TestStack]:
     """One stack for all crashes: what one has left behind must not hurt the next."""
-    with tempfile.TemporaryDirectory(prefix="recompense-stack-") as directory:
-        path = Path(directory)
-        path.chmod(0o755)
-        with stack_in(path / "data") as running:
-            running.up()
-            yield running
+    with stack_of_its_own() as running:
+        running.up()
+        yield running
 
 
 @dataclass

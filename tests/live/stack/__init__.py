@@ -1,0 +1,1 @@
+"""Live tests that bring whole stacks up: one after the other."""

@@ -1,0 +1,120 @@
+"""The commands of on-call people against a running stack: the tour, sagas, tokens, breakers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.support.stack import TestStack, stack_of_its_own
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+@dataclass(frozen=True)
+class Command:
+    """The `recompense` command on one stack."""
+
+    stack: TestStack
+
+    def __call__(self, *arguments: str) -> Told:
+        """Run it to its end."""
+        done = self.stack.command(*arguments)
+        return Told(done.returncode, done.stdout, done.stderr)
+
+    def good(self, *arguments: str) -> Told:
+        """Run it, and it has to succeed."""
+        told = self(*arguments)
+        assert told.status == 0, (arguments, told)
+        return told
+
+    def data(self, *arguments: str) -> Any:
+        """What it prints for a program to read."""
+        return json.loads(self.good(*arguments, "--json").out)
+
+
+@pytest.fixture(scope="module")
+def recompense() -> Iterator[Command]:
+    """The command, with a stack that is up."""
+    with stack_of_its_own() as stack:
+        stack.up()
+        yield Command(stack)
+
+
+def test_tour_is_taken_and_its_failed_saga_is_replayed(recompense: Command) -> None:
+    tour = recompense.good("demo")
+    assert "7. The books" in tour.out
+    assert "difference 0" in tour.out
+
+    failed = recompense.data("sagas", "list", "--state", "failed")["data"]
+    (capture,) = [row for row in failed if row["kind"] == "capture"]
+    workflow_id = capture["workflow_id"]
+    assert workflow_id in tour.out
+    shown = recompense.good("sagas", "show", workflow_id)
+    for words in ("It failed:", "sagas replay", "release: done", capture["ui_url"]):
+        assert words in shown.out
+    told = recompense.data("sagas", "replay", workflow_id, "--reason", "x", "--dry-run")
+    assert (told["action"], told["saga"]["state"]) == ("reset", "failed")
+    done = recompense.data("sagas", "replay", workflow_id, "--reason", "it is back")
+    assert (done["saga"]["state"], done["saga"]["attempt"]) == ("done", 2)
+    story = recompense.data("sagas", "show", workflow_id)
+    assert [entry["reason"] for entry in story["audit"]] == ["it is back"]
+
+    not_parked = recompense("sagas", "resolve", workflow_id, "retry", "--reason", "x")
+    assert (not_parked.status, not_parked.out) == (1, "")
+    assert recompense("sagas", "show", "capture/cap_nobody").status == 2
+    recompense.good("ledger", "verify")
+
+
+def test_minted_token_and_key_open_what_their_scopes_say(recompense: Command) -> None:
+    url = f"{recompense.stack.file()['api_url']}/v1/ops/sagas"
+
+    def status(credential: str) -> int:
+        headers = {"Authorization": f"Bearer {credential}"}
+        return httpx.get(url, headers=headers, trust_env=False).status_code
+
+    minted = recompense.data("tokens", "mint", "--scopes", "ops:read")
+    assert set(minted) == {"token", "expires_at"}
+    assert status(minted["token"]) == 200
+    other = recompense.good("tokens", "mint", "--scopes", "payments:read", "--ttl", "60s").out
+    assert status(other.strip()) == 403
+    assert recompense("tokens", "mint", "--scopes", "everything").status == 2
+
+    made = recompense.data("keys", "create", "--name", "t", "--scopes", "ops:read")
+    assert status(made["key"]) == 200
+    recompense.good("keys", "revoke", made["id"], "--reason", "a test")
+    assert recompense("keys", "revoke", made["id"], "--reason", "again").status == 1
+
+
+def test_breaker_is_held_open_until_it_is_closed(recompense: Command) -> None:
+    def phases() -> set[str]:
+        (sandbox,) = recompense.data("providers", "list")["data"]
+        return set(sandbox["breaker"].values())
+
+    recompense.good("providers", "breaker", "sandbox", "open", "--reason", "they asked")
+    assert phases() == {"held_open"}
+    recompense.good("providers", "breaker", "sandbox", "close", "--reason", "they are done")
+    assert phases() == {"closed"}
+    assert recompense("providers", "breaker", "nobody", "open", "--reason", "x").status == 2
+    checks = recompense.data("providers", "check", "sandbox")["checks"]
+    assert all(check["passed"] for check in checks)
+
+
+def test_stack_that_is_down_is_named_and_nothing_is_done(recompense: Command) -> None:
+    recompense.good("stack", "down")
+    for command in (["sagas", "list"], ["demo"], ["schedules", "list"]):
+        told = recompense(*command)
+        assert (told.status, told.out) == (3, "")
+        assert f"No stack runs in {recompense.stack.data_dir}" in told.err
+    assert recompense("keys", "revoke", "key_1", "--reason", "x").status == 3
