@@ -4,7 +4,6 @@ terms ask for it.
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 
 from temporalio import workflow
@@ -113,7 +112,7 @@ class Payout(Saga[PayoutView]):
                 if plan is None:
                     return self.result("not paid: a person said no", self._view)
                 return await self._pay(plan)
-            # The word may have been given to another run of this saga, which does not tell this one.
+            # The word may have been given to another run of this saga, which tells nobody.
             admitted = await self.admit(activities.admit_payout, self._payout)
         return await self._pay(admitted.effect)
 
@@ -129,7 +128,7 @@ class Payout(Saga[PayoutView]):
             await workflow.wait_condition(
                 lambda: self._review is not None or self.cancel_requested, timeout=LOOK_AGAIN_AFTER
             )
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self._reviewable = False
             return False
         return True

@@ -11,23 +11,22 @@ from zlib import crc32
 from recompense.persistence.saga_tables import ProviderEventRow
 from tests.simulation.clock import Stuck
 from tests.simulation.disturbances import Disturbance, Trouble, parsed
-from tests.simulation.instances import TaskFailed
+from tests.simulation.instances import NotDeterministic, TaskFailed
 from tests.simulation.invariants import INVARIANTS, histories_replay
-from tests.simulation.provider import Fault
+from tests.simulation.provider_log import Fault
 from tests.simulation.scenes import SCENES, Scene
-from tests.simulation.server import NotDeterministic
 from tests.simulation.snapshots import world_of
 from tests.simulation.world import World
 
 logging.getLogger("temporalio").setLevel(logging.CRITICAL)
 ANSWERS_BY_PEOPLE = 6
 REPLAY_EVERY = 4
-"""Every crash replays what it has to. Of the histories at the end, every fourth case's are enough."""
+"""Every crash replays what it has to. At the end, every fourth case's histories are enough."""
 
 
 @dataclass(frozen=True)
 class Case:
-    """`scene/fault+fault/disturbance+disturbance/seed`: the name is all that is needed to play it."""
+    """`scene/fault+fault/disturbance+disturbance/seed`: all that is needed to play it."""
 
     scene: str
     faults: tuple[Fault, ...] = ()
@@ -96,6 +95,8 @@ def play(case: Case) -> Outcome:
             if invariant is not histories_replay or crc32(str(case).encode()) % REPLAY_EVERY == 0
             for words in invariant(world)
         ]
+        if outcome.asked_people and not case.faults and not case.disturbances and not scene.asks:
+            outcome.wrong.append("nobody_is_asked_in_vain: nothing failed, and people were asked")
     except (Stuck, TaskFailed, NotDeterministic) as broken:
         outcome.wrong.append(f"{type(broken).__name__}: {broken}")
     outcome.fired = trouble.fired == set(case.disturbances) and _fired(case, world)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from sqlalchemy.exc import OperationalError
 
 from recompense.contracts.words import AnySagaInput
 from tests.simulation.executions import Killed
-from tests.simulation.server import Run
+from tests.simulation.runs import Run
 from tests.simulation.world import World
 
 COPY = "/copy"
@@ -47,7 +48,6 @@ ANYWHERE = (
     Disturbance("still", 2.5),
     Disturbance("still", 7),
     Disturbance("still", 30),
-    Disturbance("flight", 4),
     Disturbance("copy_late"),
 )
 
@@ -85,7 +85,9 @@ class Trouble:
                     late = self._copy()
                 else:
                     run = self._latest()
-                    late = self._world.server.reset(run, min(disturbance.kept, max(len(run.history) - 1, 0)))
+                    late = self._world.server.reset(
+                        run, min(disturbance.kept, max(len(run.history) - 1, 0))
+                    )
         return late
 
     def _take(self, kind: str, count: int) -> bool:
@@ -106,9 +108,6 @@ class Trouble:
                 self.fired.add(disturbance)
             case "still":
                 habits.still_running_seconds = disturbance.point
-                self.fired.add(disturbance)
-            case "flight":
-                habits.in_flight_seconds = disturbance.point
                 self.fired.add(disturbance)
 
     # Points
@@ -153,12 +152,15 @@ class Trouble:
                 and disturbance not in self.fired
             ):
                 self.fired.add(disturbance)
-                self._world.clock.after(0.005, lambda d=disturbance: self._reset(run, d))
+                self._world.clock.after(0.005, partial(self._reset, run, disturbance))
 
     def _reset(self, run: Run, disturbance: Disturbance) -> None:
-        again = self._world.server.reset(run, min(disturbance.kept, max(len(run.history) - 1, 0)))
+        again = self._reset_to(run, disturbance.kept)
         if disturbance.kind == "reset_twice":
-            self._world.clock.after(0.3, lambda: self._world.server.reset(again, 0))
+            self._world.clock.after(0.3, lambda: _forget(self._world.server.reset(again, 0)))
+
+    def _reset_to(self, run: Run, kept: int) -> Run:
+        return self._world.server.reset(run, min(kept, max(len(run.history) - 1, 0)))
 
     def _restart(self, run: Run) -> None:
         self._world.server.terminate(run)

@@ -16,7 +16,8 @@ from tests.simulation.disturbances import (
     AT_TASK,
     Disturbance,
 )
-from tests.simulation.provider import LOOKUP, Fault
+from tests.simulation.provider import LOOKUP
+from tests.simulation.provider_log import Fault
 from tests.simulation.scenes import SCENES
 
 MONEY_FAULTS = (
@@ -24,6 +25,7 @@ MONEY_FAULTS = (
     "F19",
     "F20",
     "late",
+    "slow",
 )
 FOR_EVER = 99
 LASTING = ("F1", "F2", "F6", "F9", "F10")
@@ -39,6 +41,8 @@ def faults_of(scene_name: str) -> tuple[tuple[Fault, ...], ...]:
         found += [(Fault(kind, call),) for kind in MONEY_FAULTS]
         found += [(Fault(kind, call, 1, 2),) for kind in ("F2", "F3", "F9")]
         found += [(Fault(kind, call, 1, FOR_EVER),) for kind in LASTING]
+        # The last try of the series is the one that lands late.
+        found += [(Fault(kind, call, 1, 3), Fault("slow", call, 4)) for kind in ("F1", "F9")]
         for kind in LOOKUP_FAULTS:
             found.append((Fault("F3", call), Fault(kind, LOOKUP)))
             found.append((Fault("F2", call), Fault(kind, LOOKUP, 1, 3)))
@@ -77,7 +81,7 @@ def disturbances_of(scene_name: str, faults: tuple[Fault, ...]) -> tuple[Disturb
     found += [Disturbance("crash_sent", point) for point in _points(seen.reached)]
     found += [Disturbance("reset_late", 0, kept) for kept in range(min(seen.main_tasks, 6))]
     calls = SCENES[scene_name].calls
-    found += [d for d in ANYWHERE if calls or d.kind not in {"still", "flight"}]
+    found += [d for d in ANYWHERE if calls or d.kind != "still"]
     return tuple(found)
 
 

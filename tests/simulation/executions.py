@@ -24,7 +24,6 @@ from activities.boundary import as_application_error
 from tests.simulation.clock import EPOCH, Clock, Stuck
 from tests.simulation.instances import NAMESPACE, decoded, failure_of, payload
 
-
 HOPELESS = 50
 """Tries after which an activity that may be tried for ever is taken to fail for ever."""
 
@@ -142,12 +141,16 @@ class Execution:
     def _timed_out(self, running: _Try, attempt: int) -> None:
         if not self.closed and attempt == self.attempt and not running.told:
             running.told = True
-            timeout = TimeoutError("start to close", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=[])
+            timeout = TimeoutError(
+                "start to close", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=[]
+            )
             self._failed(timeout)
 
     def _too_long(self) -> None:
         if not self.closed:
-            timeout = TimeoutError("schedule to close", type=TimeoutType.SCHEDULE_TO_CLOSE, last_heartbeat_details=[])
+            timeout = TimeoutError(
+                "schedule to close", type=TimeoutType.SCHEDULE_TO_CLOSE, last_heartbeat_details=[]
+            )
             timeout.__cause__ = self.last
             self._close(None, timeout)
 
@@ -236,6 +239,10 @@ class _Try:
 
     def _leave(self) -> None:
         self._execution.executor.tries.remove(self)
+
+
+def _timeout(kind: TimeoutType) -> TimeoutError:
+    return TimeoutError(kind.name, type=kind, last_heartbeat_details=[])
 
 
 def _seconds(duration: Any) -> float:

@@ -15,7 +15,6 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation, Work
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import FailureError
 from temporalio.worker import (
     UnsandboxedWorkflowRunner,
     WorkflowInstance,
@@ -64,14 +63,15 @@ def failure_of(error: BaseException) -> Failure:
 
 def error_of(failure: Failure) -> BaseException:
     """Decode a failure."""
-    error = FAILURES.from_failure(failure, PAYLOADS)
-    return error if isinstance(error, FailureError) else cast(BaseException, error)
+    return FAILURES.from_failure(failure, PAYLOADS)
 
 
 class Instance:
     """One workflow instance in a worker's cache."""
 
-    def __init__(self, workflow_type: str, workflow_id: str, run_id: str, started: datetime):
+    def __init__(
+        self, workflow_type: str, workflow_id: str, run_id: str, started: datetime
+    ) -> None:
         self._run_id = run_id
         self.alive = True
         asyncio._set_running_loop(_LOOP_OF_CREATION)

@@ -22,8 +22,8 @@ from recompense.ledger.book import Book
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
 from recompense.persistence.tables import Capture, Payment, Payout, Refund, VoidRequest
 from tests.simulation.instances import NotDeterministic, decoded
-from tests.simulation.provider import Effect
-from tests.simulation.server import replayed
+from tests.simulation.provider_log import Effect, taken
+from tests.simulation.runs import replayed
 from tests.simulation.world import PROVIDER, World, saga_of
 
 Invariant = Callable[[World], Iterator[str]]
@@ -117,7 +117,9 @@ def payments_agree(world: World) -> Iterator[str]:
         if held and len(standing) != 1:
             yield f"{payment.id} is {payment.status}, and {len(standing)} authorizations stand"
         for effect in standing:
-            closed = effect.closed and world.provider.taken(effect.reference) == effect.amount
+            closed = (
+                effect.closed and taken(world.provider.effects, effect.reference) == effect.amount
+            )
             if not held and not closed and not _is_open_break(world, effect):
                 yield f"{payment.id} is {payment.status}, and {effect.effect_key} stands"
             if (effect.amount, effect.currency) != (payment.amount, payment.currency):
@@ -289,15 +291,12 @@ def _effects_of(world: World, operation: ProviderOperation, operation_id: str) -
 
 def _of_payment(world: World, operation: ProviderOperation, payment: Payment) -> list[Effect]:
     references = {
-        effect.reference
-        for effect in _effects_of(world, ProviderOperation.AUTHORIZE, payment.id)
+        effect.reference for effect in _effects_of(world, ProviderOperation.AUTHORIZE, payment.id)
     }
     return [
         effect
         for effect in world.provider.effects
-        if effect.operation is operation
-        and effect.parent in references
-        and effect.status == "made"
+        if effect.operation is operation and effect.parent in references and effect.status == "made"
     ]
 
 
@@ -340,4 +339,3 @@ INVARIANTS: tuple[Invariant, ...] = (
     one_answer,
     orphans_are_settled,
 )
-

@@ -11,6 +11,7 @@ from temporalio.bridge.proto.activity_result import ActivityResolution
 from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.exceptions import ActivityError, RetryState
+
 from tests.simulation.executions import Order
 from tests.simulation.instances import error_of, failure_of, payload
 
@@ -118,7 +119,7 @@ def child_refused(asked: Any) -> WorkflowActivationJob:
     resolved.seq = asked.seq
     resolved.failed.workflow_id = asked.workflow_id
     resolved.failed.workflow_type = asked.workflow_type
-    resolved.failed.cause = ALREADY_EXISTS
+    resolved.failed.cause = ALREADY_EXISTS  # type: ignore[assignment]  # an enum's number
     return job
 
 
@@ -176,8 +177,8 @@ def order_of(asked: Any, workflow_id: str, run_id: str, *, local: bool) -> Order
     return Order(
         name=asked.activity_type,
         arguments=tuple(asked.arguments),
-        start_to_close=_seconds(asked.start_to_close_timeout),
-        schedule_to_close=_seconds(asked.schedule_to_close_timeout),
+        start_to_close=seconds_of(asked.start_to_close_timeout),
+        schedule_to_close=seconds_of(asked.schedule_to_close_timeout),
         retry=asked.retry_policy,
         local=local,
         workflow_id=workflow_id,
@@ -185,7 +186,6 @@ def order_of(asked: Any, workflow_id: str, run_id: str, *, local: bool) -> Order
     )
 
 
-def _seconds(duration: Any) -> float:
+def seconds_of(duration: Any) -> float:
+    """A duration in seconds."""
     return float(duration.seconds) + float(duration.nanos) / 1e9
-
-

@@ -7,14 +7,12 @@ fault. Its log of effects is what the invariants believe.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import partial
 
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
-    Approved,
-    AuthorizationState,
     AuthorizeCall,
     CancelPayoutCall,
     CaptureCall,
@@ -23,11 +21,9 @@ from recompense.contracts.provider import (
     Found,
     Outcome,
     PayoutState,
-    Pending,
     ProviderEvent,
     ProviderOperation,
     RefundCall,
-    RequiresAction,
     VoidCall,
 )
 from recompense.domain.failures import (
@@ -38,84 +34,30 @@ from recompense.domain.failures import (
 )
 from tests.simulation.clock import Clock
 from tests.simulation.executions import Pause
+from tests.simulation.provider_log import (
+    Effect,
+    Fault,
+    Habits,
+    authorization_state,
+    parent_of,
+    referenced,
+    rule_against,
+    taken,
+    told,
+    total,
+)
 
 LATENCY_SECONDS = 0.1
 TIMEOUT_SECONDS = 3.0
+TRAVELS_SECONDS = 4.5
 SETTLES_AFTER_SECONDS = 4.0
 WINDOW = timedelta(days=1)
 
 LOOKUP = "lookup"
 
 
-@dataclass
-class Effect:
-    """One entry of the provider's own log. `status`: made, pending, requires_action, declined, taken
-    back.
-    """
-
-    operation: ProviderOperation
-    operation_id: str
-    effect_key: str
-    amount: int
-    currency: str
-    reference: str
-    status: str
-    made_at: datetime
-    parent: str | None = None
-    closed: bool = False
-    visible_at: datetime | None = None
-    payout_state: PayoutState | None = None
-    late: bool = False
-    forgotten: bool = False
-    """The provider does not know it any more: only its settlement report does."""
-
-    @property
-    def stands(self) -> bool:
-        """Whether money was moved by it, and has not come back."""
-        return self.status == "made"
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What goes wrong with the n-th call of one kind, from 1, and with so many after it."""
-
-    kind: str
-    call: str
-    nth: int = 1
-    times: int = 1
-
-    def hits(self, call: str, count: int) -> bool:
-        """Whether it hits this call."""
-        return call == self.call and self.nth <= count < self.nth + self.times
-
-
-@dataclass
-class Habits:
-    """How the provider behaves where nothing goes wrong."""
-
-    final_word: str = "at once"
-    """`at once`; `approved`, `declined`: pending first; `never`: pending for ever."""
-    action: str = "none"
-    """`none`; `completed`, `failed`, `ignored`: the payer has to act first."""
-    webhook_after_seconds: float | None = None
-    webhook_copies: int = 1
-    webhook_names_key: bool = True
-    declines: ProviderOperation | None = None
-    payout_end: PayoutState = PayoutState.PAID
-    still_running_seconds: float = 0.0
-    """How long the first money call hangs before it is written: a stopped process."""
-    in_flight_seconds: float = 0.0
-    """How long its bytes travel."""
-
-
 class ModelProvider:
     """Implements `ProviderPort`."""
-
-    def heal(self) -> None:
-        """The faults stop, and the provider is itself again."""
-        self.faults = []
-        self._poisoned.clear()
-        self._mismatched.clear()
 
     def __init__(self, clock: Clock, deliver: Callable[[ProviderEvent], None]) -> None:
         self._clock = clock
@@ -131,6 +73,12 @@ class ModelProvider:
         self._poisoned: set[str] = set()
         self._mismatched: set[str] = set()
         self._events = 0
+
+    def heal(self) -> None:
+        """The faults stop, and the provider is itself again."""
+        self.faults = []
+        self._poisoned.clear()
+        self._mismatched.clear()
 
     # The port
 
@@ -183,9 +131,9 @@ class ModelProvider:
         if effect.visible_at is not None and effect.visible_at > self._clock.now():
             return Found(answer=Absent())
         return Found(
-            answer=_told(effect),
+            answer=told(effect),
             payout_state=effect.payout_state,
-            authorization_state=_authorization_state(effect),
+            authorization_state=authorization_state(effect),
         )
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
@@ -213,13 +161,9 @@ class ModelProvider:
         if self._clock.now() > call.send_by:
             raise ProviderUnavailable("the send right had passed before the request was written")
         self.sent.append((call.effect_key, self._clock.now()))
-        await Pause(
-            self.habits.in_flight_seconds
-            if first and self.habits.in_flight_seconds
-            else LATENCY_SECONDS
-        )
+        await Pause(LATENCY_SECONDS)
         self.on_effect(False, len(self.sent))
-        await self._fail_before(kind)
+        await self._fail_before(kind, call)
         if call.effect_key in self._poisoned:
             raise OutcomeUnknown("the provider answered 500")
         outcome = self._once(call, kind)
@@ -228,9 +172,17 @@ class ModelProvider:
         await self._fail_after(kind, call)
         return outcome
 
-    async def _fail_before(self, kind: str) -> None:
+    def _land(self, call: AnyMoneyCall) -> None:
+        self._once(call, "")
+
+    async def _fail_before(self, kind: str, call: AnyMoneyCall) -> None:
         match kind:
             case "F2":
+                await Pause(TIMEOUT_SECONDS)
+                raise OutcomeUnknown("no usable answer: ReadTimeout")
+            case "slow":
+                # Its bytes travel longer than we listen, though not longer than the terms allow.
+                self._clock.after(TRAVELS_SECONDS, lambda: self._land(call))
                 await Pause(TIMEOUT_SECONDS)
                 raise OutcomeUnknown("no usable answer: ReadTimeout")
             case "F6":
@@ -294,54 +246,24 @@ class ModelProvider:
     def _once(self, call: AnyMoneyCall, kind: str) -> Outcome:
         known = self._of(call.effect_key)
         if known is not None and self._clock.now() < known.made_at + WINDOW:
-            return _told(known)
+            return told(known)
         refusal = self._refusal(call, kind)
         if refusal is not None:
             return refusal
         effect = self._make(call, kind)
-        return _told(effect)
+        return told(effect)
 
     def _refusal(self, call: AnyMoneyCall, kind: str) -> Declined | None:
         if kind in {"F14", "F15"} or self.habits.declines is call.operation:
             code = "insufficient_funds" if kind == "F14" else "card_declined"
             return self._declined(call, code)
-        code = self._rule_against(call)
-        return None if code is None else Declined(code=code, message="The provider refused.")
+        rule = rule_against(self.effects, call)
+        return None if rule is None else Declined(code=rule, message="The provider refused.")
 
     def _declined(self, call: AnyMoneyCall, code: str) -> Declined:
         effect = self._entry(call, "declined")
         self.effects.append(effect)
         return Declined(code=code, message="The provider declined it.")
-
-    def _rule_against(self, call: AnyMoneyCall) -> str | None:
-        match call:
-            case CaptureCall():
-                parent = self._referenced(call.authorization_reference)
-                if parent is None or parent.closed or not parent.stands:
-                    return "payment_not_capturable"
-                left = parent.amount - self.taken(parent.reference)
-                return None if call.amount <= left else "amount_exceeds_capturable"
-            case VoidCall():
-                return self._rule_against_void(self._referenced(call.authorization_reference))
-            case RefundCall():
-                captured = self._sum(ProviderOperation.CAPTURE, call.authorization_reference)
-                refunded = self._sum(ProviderOperation.REFUND, call.authorization_reference)
-                fits = call.amount <= captured - refunded
-                return None if fits else "amount_exceeds_refundable"
-            case CancelPayoutCall():
-                payout = self._referenced(call.payout_reference)
-                if payout is None or payout.payout_state is not PayoutState.IN_TRANSIT:
-                    return "payout_not_cancelable"
-        return None
-
-    def _rule_against_void(self, parent: Effect | None) -> str | None:
-        if parent is None:
-            return "provider_object_not_found"
-        if parent.status == "taken back":
-            return "already_voided"
-        if parent.closed or self.taken(parent.reference) >= parent.amount:
-            return "payment_not_voidable"
-        return None
 
     def _make(self, call: AnyMoneyCall, kind: str) -> Effect:
         effect = self._entry(call, "made")
@@ -373,11 +295,6 @@ class ModelProvider:
         )
 
     def _entry(self, call: AnyMoneyCall, status: str) -> Effect:
-        parent: str | None = None
-        if isinstance(call, CaptureCall | VoidCall | RefundCall):
-            parent = call.authorization_reference
-        elif isinstance(call, CancelPayoutCall):
-            parent = call.payout_reference
         return Effect(
             operation=call.operation,
             operation_id=call.operation_id,
@@ -387,24 +304,26 @@ class ModelProvider:
             reference=f"{call.operation[:2]}_{len(self.effects) + 1}",
             status=status,
             made_at=self._clock.now(),
-            parent=parent,
+            parent=parent_of(call),
         )
 
     def _follow(self, call: AnyMoneyCall) -> None:
         match call:
             case CaptureCall():
-                parent = self._referenced(call.authorization_reference)
+                parent = referenced(self.effects, call.authorization_reference)
                 if parent is not None and call.final:
                     parent.closed = True
             case VoidCall():
-                parent = self._referenced(call.authorization_reference)
+                parent = referenced(self.effects, call.authorization_reference)
                 if parent is not None:
                     parent.closed = True
-                    self.effects[-1].amount = parent.amount - self.taken(parent.reference, but=-1)
-                    if not self._sum(ProviderOperation.CAPTURE, parent.reference):
+                    self.effects[-1].amount = parent.amount - taken(
+                        self.effects[:-1], parent.reference
+                    )
+                    if not total(self.effects, ProviderOperation.CAPTURE, parent.reference):
                         parent.status = "taken back"
             case CancelPayoutCall():
-                payout = self._referenced(call.payout_reference)
+                payout = referenced(self.effects, call.payout_reference)
                 if payout is not None:
                     payout.status, payout.payout_state = "taken back", PayoutState.CANCELED
 
@@ -427,29 +346,6 @@ class ModelProvider:
         payout.payout_state = PayoutState.RETURNED
         self._announce(payout, always=True)
 
-    def _referenced(self, reference: str) -> Effect | None:
-        return next((e for e in self.effects if e.reference == reference), None)
-
-    def taken(self, reference: str, *, but: int | None = None) -> int:
-        """What captures and voids have taken of an authorization."""
-        counted = self.effects if but is None else self.effects[:but]
-        return sum(
-            e.amount
-            for e in counted
-            if e.parent == reference
-            and e.operation in {ProviderOperation.CAPTURE, ProviderOperation.VOID}
-            and e.status in {"made", "pending"}
-        )
-
-    def _sum(self, operation: ProviderOperation, reference: str) -> int:
-        return sum(
-            e.amount
-            for e in self.effects
-            if e.operation is operation
-            and e.parent == reference
-            and e.status in {"made", "pending"}
-        )
-
     # Webhooks
 
     def _announce(self, effect: Effect, *, always: bool = False) -> None:
@@ -459,7 +355,7 @@ class ModelProvider:
         for copy in range(self.habits.webhook_copies):
             self._events += 1
             event = self._event(effect, self._events)
-            self._clock.after((after or 0.0) + copy * 0.5, lambda e=event: self._deliver(e))
+            self._clock.after((after or 0.0) + copy * 0.5, partial(self._deliver, event))
 
     def _event(self, effect: Effect, number: int) -> ProviderEvent:
         named = self.habits.webhook_names_key
@@ -473,24 +369,3 @@ class ModelProvider:
             occurred_at=self._clock.now(),
             payload={},
         )
-
-
-def _told(effect: Effect) -> Approved | Declined | Pending | RequiresAction:
-    if effect.status == "declined":
-        return Declined(code="card_declined", message="The provider declined it.")
-    if effect.status == "pending":
-        return Pending(reference=effect.reference)
-    if effect.status == "requires_action":
-        return RequiresAction(reference=effect.reference, redirect_url="https://pay.example/3ds")
-    if effect.status == "taken back" and effect.operation is ProviderOperation.CREATE_PAYOUT:
-        return Declined(code="payout_canceled", message="It was canceled.")
-    return Approved(reference=effect.reference)
-
-
-def _authorization_state(effect: Effect) -> AuthorizationState | None:
-    if effect.operation is not ProviderOperation.AUTHORIZE:
-        return None
-    taken_back = effect.status == "taken back"
-    return AuthorizationState.VOIDED if taken_back else AuthorizationState.AUTHORIZED
-
-

@@ -20,7 +20,7 @@ from recompense.contracts.sagas import (
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.tables import Payout
 from tests.simulation.instances import decoded
-from tests.simulation.server import Run
+from tests.simulation.runs import Run
 from tests.simulation.world import MERCHANT, World
 
 AMOUNT = 10_000
@@ -69,6 +69,8 @@ class Scene:
     habits: dict[str, Any] = field(default_factory=dict)
     merchant: dict[str, Any] = field(default_factory=dict)
     play: Play | None = None
+    asks: bool = False
+    """Whether people are asked although nothing fails."""
 
 
 def _reviewing(decision: PayoutReviewDecision) -> Play:
@@ -117,12 +119,12 @@ _BOTH = ("authorize", "capture")
 
 SCENES: dict[str, Scene] = {
     "authorize": Scene(AUTHORIZE, _CARD),
-    "authorize_declined": Scene(
-        AUTHORIZE, _CARD, habits={"declines": ProviderOperation.AUTHORIZE}
-    ),
+    "authorize_declined": Scene(AUTHORIZE, _CARD, habits={"declines": ProviderOperation.AUTHORIZE}),
     "authorize_pending": Scene(AUTHORIZE, _CARD, habits={"final_word": "approved"}),
     "authorize_pending_declined": Scene(AUTHORIZE, _CARD, habits={"final_word": "declined"}),
-    "authorize_pending_for_ever": Scene(AUTHORIZE, _CARD, habits={"final_word": "never"}),
+    "authorize_pending_for_ever": Scene(
+        AUTHORIZE, _CARD, habits={"final_word": "never"}, asks=True
+    ),
     "authorize_action": Scene(AUTHORIZE, _CARD, habits={"action": "completed"}),
     "authorize_action_failed": Scene(AUTHORIZE, _CARD, habits={"action": "failed"}),
     "authorize_action_ignored": Scene(

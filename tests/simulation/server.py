@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import StrEnum
 from typing import Any
 
 from temporalio.api.common.v1 import Payload
@@ -21,72 +18,11 @@ from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from tests.simulation import jobs
 from tests.simulation.clock import Clock
 from tests.simulation.executions import Execution, Executor, Killed, Order
-from tests.simulation.instances import Instance, NotDeterministic, TaskFailed, error_of, payload
+from tests.simulation.instances import Instance, payload
+from tests.simulation.runs import Activation, Answer, Ending, Run, Task, bytes_of, replayed
 
 TASK_LATENCY_SECONDS = 0.01
 AFTER_A_CRASH_SECONDS = 3.0
-
-
-class Ending(StrEnum):
-    """How a run ended."""
-
-    COMPLETED = "completed"
-    FAILED = "failed"
-    CANCELED = "canceled"
-    TERMINATED = "terminated"
-
-
-@dataclass
-class Activation:
-    """What was fed at once, when, and what came of it."""
-
-    jobs: list[WorkflowActivationJob]
-    at: datetime
-    commands: list[bytes] = field(default_factory=list)
-
-
-@dataclass
-class Task:
-    """A workflow task: one activation from the server, and those of its local activities."""
-
-    told: list[WorkflowActivationJob]
-    activations: list[Activation] = field(default_factory=list)
-    commands: list[WorkflowCommand] = field(default_factory=list)
-    waits_for: dict[int, Execution] = field(default_factory=dict)
-
-
-@dataclass
-class Answer:
-    """What an update was told."""
-
-    result: Payload | None = None
-    failure: Failure | None = None
-
-
-@dataclass
-class Run:
-    """One run of one workflow."""
-
-    workflow_type: str
-    workflow_id: str
-    run_id: str
-    started: datetime
-    inbox: list[WorkflowActivationJob] = field(default_factory=list)
-    history: list[Task] = field(default_factory=list)
-    task: Task | None = None
-    due: bool = False
-    instance: Instance | None = None
-    ending: Ending | None = None
-    failure: Failure | None = None
-    executions: dict[int, Execution] = field(default_factory=dict)
-    timers: dict[int, float] = field(default_factory=dict)
-    answers: dict[str, Answer] = field(default_factory=dict)
-    attention: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether it still runs."""
-        return self.ending is None
 
 
 class Server:
@@ -217,7 +153,7 @@ class Server:
         task.activations.append(activation)
         instance = run.instance or self._replayed(run)
         commands = instance.activate(told, activation.at, replaying=False)
-        activation.commands = [_bytes(command) for command in commands]
+        activation.commands = [bytes_of(command) for command in commands]
         task.commands += commands
         for command in commands:
             if command.HasField("schedule_local_activity"):
@@ -294,7 +230,9 @@ class Server:
                 self._schedule(run, command)
             case "start_timer":
                 timer = command.start_timer
-                seconds = timer.start_to_fire_timeout.seconds + timer.start_to_fire_timeout.nanos / 1e9
+                seconds = (
+                    timer.start_to_fire_timeout.seconds + timer.start_to_fire_timeout.nanos / 1e9
+                )
                 self._start_timer(run, timer.seq, self.clock.seconds + seconds)
             case "cancel_timer":
                 run.timers.pop(command.cancel_timer.seq, None)
@@ -360,7 +298,10 @@ class Server:
 
     def _end(self, run: Run, ending: Ending) -> None:
         run.ending = ending
-        for execution in [*run.executions.values(), *(run.task.waits_for.values() if run.task else [])]:
+        for execution in [
+            *run.executions.values(),
+            *(run.task.waits_for.values() if run.task else []),
+        ]:
             execution.forget()
         run.timers.clear()
         if run.instance is not None:
@@ -390,27 +331,9 @@ class Server:
 _UNHANDLED = {"signal_workflow", "do_update", "cancel_workflow", "resolve_activity"}
 
 
-def replayed(run: Run) -> Instance:
-    """Feed a run's whole history to a fresh instance.
-
-    Raises `NotDeterministic` where other commands come than the first time.
-    """
-    instance = Instance(run.workflow_type, run.workflow_id, run.run_id, run.started)
-    for task in run.history:
-        for activation in task.activations:
-            commands = instance.activate(activation.jobs, activation.at, replaying=True)
-            if [_bytes(command) for command in commands] != activation.commands:
-                raise NotDeterministic(f"{run.workflow_id} at {activation.at}")
-    return instance
-
-
 def _begin(execution: Execution) -> None:
     if not execution.closed:
         execution.begin()
-
-
-def _bytes(command: WorkflowCommand) -> bytes:
-    return command.SerializeToString(deterministic=True)
 
 
 def _pending_locals(task: Task) -> bool:
@@ -423,6 +346,3 @@ def _note_answer(run: Run, command: WorkflowCommand) -> None:
         run.answers[response.protocol_instance_id] = Answer(result=response.completed)
     elif response.HasField("rejected"):
         run.answers[response.protocol_instance_id] = Answer(failure=response.rejected)
-
-
-__all__ = ["Answer", "Ending", "NotDeterministic", "Run", "Server", "TaskFailed", "error_of"]

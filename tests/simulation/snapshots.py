@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy.orm.instrumentation import manager_of_class
 from sqlmodel import SQLModel
 
-from tests.simulation.memory_store import Values
-from tests.simulation.provider import Effect, Habits
+from tests.simulation.memory_rows import Values
+from tests.simulation.provider_log import Effect, Habits
 from tests.simulation.scenes import SCENES
 from tests.simulation.simulated_book import Mark
 from tests.simulation.world import World
@@ -75,7 +75,7 @@ def world_of(scene_name: str, seed: int) -> World:
 
 
 def _row(table: type[SQLModel], values: Values) -> SQLModel:
-    row = table.__new__(table)
+    row: SQLModel = table.__new__(table)
     manager_of_class(table).setup_instance(row)
     row.__dict__.update(values)
     return row

@@ -30,10 +30,12 @@ from recompense.persistence.saga_tables import JournalRow, ProviderEventRow
 from recompense.persistence.tables import Merchant
 from tests.simulation.clock import Clock
 from tests.simulation.executions import Executor
-from tests.simulation.memory_store import MemoryStore
 from tests.simulation.instances import decoded
-from tests.simulation.provider import Effect, ModelProvider
-from tests.simulation.server import Run, Server
+from tests.simulation.memory_store import MemoryStore
+from tests.simulation.provider import ModelProvider
+from tests.simulation.provider_log import Effect
+from tests.simulation.runs import Run
+from tests.simulation.server import Server
 
 PROVIDER = "model"
 MERCHANT = "mer_1"
@@ -165,8 +167,7 @@ class World:
         keys = {
             row.effect_key
             for row in self.store.rows(JournalRow)
-            if (row.saga_id, row.step, row.attempt)
-            == (park.saga.saga_id, park.step, park.attempt)
+            if (row.saga_id, row.step, row.attempt) == (park.saga.saga_id, park.step, park.attempt)
         }
         made = [effect for effect in self.provider.effects if effect.effect_key in keys]
         return made[-1] if made else None

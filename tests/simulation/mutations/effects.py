@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pytest import MonkeyPatch
+import pytest
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities import authorization, orphans
@@ -14,11 +14,11 @@ from recompense.contracts.provider import Absent, Approved, Declined
 from recompense.contracts.steps import EffectAnswer, EffectPlan
 from recompense.domain.effects import effect_key
 from recompense.persistence import journal
-from tests.simulation.memory_store import MemoryWork
-from workflows.effects import Effects, reason
+from tests.simulation.memory_work import MemoryWork
+from workflows.effects import Effects
 
 
-def m_unknown_is_absent(patch: MonkeyPatch) -> None:
+def m_unknown_is_absent(patch: pytest.MonkeyPatch) -> None:
     """What no look-up can tell counts as never made."""
 
     async def find_out(self: Effects, plan: EffectPlan, why: str) -> EffectAnswer:
@@ -30,7 +30,7 @@ def m_unknown_is_absent(patch: MonkeyPatch) -> None:
     patch.setattr(Effects, "_find_out", find_out)
 
 
-def m_unknown_is_made(patch: MonkeyPatch) -> None:
+def m_unknown_is_made(patch: pytest.MonkeyPatch) -> None:
     """What no look-up can tell counts as made."""
 
     async def find_out(self: Effects, plan: EffectPlan, why: str) -> EffectAnswer:
@@ -42,7 +42,7 @@ def m_unknown_is_made(patch: MonkeyPatch) -> None:
     patch.setattr(Effects, "_find_out", find_out)
 
 
-def m_failed_series_is_absent(patch: MonkeyPatch) -> None:
+def m_failed_series_is_absent(patch: pytest.MonkeyPatch) -> None:
     """The last try's word speaks for the whole series: nothing is looked up."""
 
     async def find_out(self: Effects, plan: EffectPlan, why: str) -> EffectAnswer:
@@ -51,7 +51,7 @@ def m_failed_series_is_absent(patch: MonkeyPatch) -> None:
     patch.setattr(Effects, "_find_out", find_out)
 
 
-def m_key_from_the_run(patch: MonkeyPatch) -> None:
+def m_key_from_the_run(patch: pytest.MonkeyPatch) -> None:
     """The effect key changes with the Temporal run."""
 
     def key(operation_id: str, step: str, attempt: int, leg: int = 1) -> str:
@@ -69,7 +69,7 @@ def m_key_from_the_run(patch: MonkeyPatch) -> None:
     patch.setattr(ProviderActivities, "_send", send)
 
 
-def m_key_without_the_attempt(patch: MonkeyPatch) -> None:
+def m_key_without_the_attempt(patch: pytest.MonkeyPatch) -> None:
     """Every attempt has the first one's key."""
     patch.setattr(
         authorization,
@@ -78,12 +78,12 @@ def m_key_without_the_attempt(patch: MonkeyPatch) -> None:
     )
 
 
-def m_absence_is_final_at_once(patch: MonkeyPatch) -> None:
+def m_absence_is_final_at_once(patch: pytest.MonkeyPatch) -> None:
     """A look-up that finds nothing is believed while a try may be under way."""
     patch.setattr(_Ledge, "is_absent_final", lambda self, plan: True)
 
 
-def m_absence_is_not_written(patch: MonkeyPatch) -> None:
+def m_absence_is_not_written(patch: pytest.MonkeyPatch) -> None:
     """An effect is concluded absent without closing it to other senders."""
 
     async def conclude(self: MemoryWork, row: object, calls: object) -> bool:
@@ -92,7 +92,7 @@ def m_absence_is_not_written(patch: MonkeyPatch) -> None:
     patch.setattr(MemoryWork, "conclude_absent", conclude)
 
 
-def m_look_up_is_ignored(patch: MonkeyPatch) -> None:
+def m_look_up_is_ignored(patch: pytest.MonkeyPatch) -> None:
     """Whatever the provider shows, nothing is found."""
 
     async def look_up(self: object, plan: EffectPlan, policy: object) -> EffectAnswer:
@@ -101,7 +101,7 @@ def m_look_up_is_ignored(patch: MonkeyPatch) -> None:
     patch.setattr(ProviderActivities, "_look_up", look_up)
 
 
-def m_a_decline_is_an_exception(patch: MonkeyPatch) -> None:
+def m_a_decline_is_an_exception(patch: pytest.MonkeyPatch) -> None:
     """The provider's no is raised, and not answered."""
     original = ProviderActivities._send
 
@@ -123,7 +123,7 @@ def m_a_decline_is_an_exception(patch: MonkeyPatch) -> None:
     patch.setattr(ProviderActivities, "_look_up", look_up)
 
 
-def m_the_last_outcome_wins(patch: MonkeyPatch) -> None:
+def m_the_last_outcome_wins(patch: pytest.MonkeyPatch) -> None:
     """A later word is written over a final one."""
     original = journal.write_outcome
 
@@ -134,12 +134,12 @@ def m_the_last_outcome_wins(patch: MonkeyPatch) -> None:
     patch.setattr(journal, "write_outcome", write)
 
 
-def m_outcomes_are_not_journaled(patch: MonkeyPatch) -> None:
+def m_outcomes_are_not_journaled(patch: pytest.MonkeyPatch) -> None:
     """What became known is not kept."""
     patch.setattr(journal, "write_outcome", lambda work, row, answer: True)
 
 
-def m_orphans_are_dropped(patch: MonkeyPatch) -> None:
+def m_orphans_are_dropped(patch: pytest.MonkeyPatch) -> None:
     """An effect that became known too late is forgotten."""
 
     async def adopt(*given: object) -> None:
@@ -148,7 +148,7 @@ def m_orphans_are_dropped(patch: MonkeyPatch) -> None:
     patch.setattr(orphans, "adopt", adopt)
 
 
-def m_a_person_is_not_asked(patch: MonkeyPatch) -> None:
+def m_a_person_is_not_asked(patch: pytest.MonkeyPatch) -> None:
     """A saga waits for a person and shows it to nobody."""
 
     async def park(self: Effects, plan: EffectPlan, question: str) -> None:
@@ -157,7 +157,7 @@ def m_a_person_is_not_asked(patch: MonkeyPatch) -> None:
     patch.setattr(Effects, "_park", park)
 
 
-def m_wrong_amount_is_sent(patch: MonkeyPatch) -> None:
+def m_wrong_amount_is_sent(patch: pytest.MonkeyPatch) -> None:
     """One minor unit too many is asked for."""
     original = authorization._authorize_call
 
@@ -168,7 +168,7 @@ def m_wrong_amount_is_sent(patch: MonkeyPatch) -> None:
     patch.setattr(authorization, "_authorize_call", call)
 
 
-def m_reason_changes(patch: MonkeyPatch) -> None:
+def m_reason_changes(patch: pytest.MonkeyPatch) -> None:
     """A command depends on chance."""
     import itertools
 
@@ -176,4 +176,3 @@ def m_reason_changes(patch: MonkeyPatch) -> None:
 
     count = itertools.count()
     patch.setattr(module, "formatted", lambda amount, currency: f"{amount} {next(count)}")
-    assert reason

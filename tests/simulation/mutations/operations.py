@@ -5,22 +5,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from pytest import MonkeyPatch
+import pytest
 
-from activities import admission, bookings, captures, payout_bookings, payouts, refunds, voids
+from activities import admission, bookings, captures, payouts, refunds, steps, voids
 from activities import authorization as authorizations
-from activities import steps
 from activities.provider_events import ProviderEventActivities
 from activities.sagas import SagaActivities
 from recompense.contracts.sagas import Verdict
 from recompense.contracts.steps import CompensationPlan, EventTarget
 from recompense.domain.effects import AttemptState
 from recompense.persistence import operations
+from recompense.persistence.saga_tables import Attempt, OperationRun
 
 RECORDERS = (authorizations, captures, voids, refunds, payouts)
 
 
-def m_attempt_is_not_closed(patch: MonkeyPatch) -> None:
+def m_attempt_is_not_closed(patch: pytest.MonkeyPatch) -> None:
     """Everything is undone, and the attempt stays compensating."""
 
     async def close(self: object, close: object) -> None:
@@ -29,7 +29,7 @@ def m_attempt_is_not_closed(patch: MonkeyPatch) -> None:
     patch.setattr(SagaActivities, "close", _as_activity(SagaActivities.close, close))
 
 
-def m_compensating_is_not_marked(patch: MonkeyPatch) -> None:
+def m_compensating_is_not_marked(patch: pytest.MonkeyPatch) -> None:
     """The first compensation runs before the attempt is marked as compensating."""
 
     async def begin(self: object, work: object, operation: object, begin: Any) -> Any:
@@ -38,7 +38,7 @@ def m_compensating_is_not_marked(patch: MonkeyPatch) -> None:
     patch.setattr(SagaActivities, "_begin", begin)
 
 
-def m_nothing_is_undone_at_the_provider(patch: MonkeyPatch) -> None:
+def m_nothing_is_undone_at_the_provider(patch: pytest.MonkeyPatch) -> None:
     """Only our own books are taken back."""
 
     async def undo(self: object, work: object, begin: object) -> None:
@@ -47,7 +47,7 @@ def m_nothing_is_undone_at_the_provider(patch: MonkeyPatch) -> None:
     patch.setattr(SagaActivities, "_undo", undo)
 
 
-def m_unknown_is_taken_back(patch: MonkeyPatch) -> None:
+def m_unknown_is_taken_back(patch: pytest.MonkeyPatch) -> None:
     """An effect that may stand is compensated as one that does not."""
 
     async def undo(self: Any, work: Any, begin: Any) -> Any:
@@ -60,20 +60,17 @@ def m_unknown_is_taken_back(patch: MonkeyPatch) -> None:
     _cancel_at_once(patch)
 
 
-def _cancel_at_once(patch: MonkeyPatch) -> None:
+def _cancel_at_once(patch: pytest.MonkeyPatch) -> None:
     from workflows.authorize import AuthorizePayment
     from workflows.turns import canceled
-
-    original = AuthorizePayment.known_without_sending
 
     async def known(self: Any, plan: Any) -> Any:
         raise canceled()
 
     patch.setattr(AuthorizePayment, "known_without_sending", known)
-    assert original
 
 
-def m_a_recorded_attempt_is_taken_back(patch: MonkeyPatch) -> None:
+def m_a_recorded_attempt_is_taken_back(patch: pytest.MonkeyPatch) -> None:
     """A compensation that finds the attempt recorded goes on."""
     original = SagaActivities.compensate
 
@@ -92,7 +89,7 @@ def m_a_recorded_attempt_is_taken_back(patch: MonkeyPatch) -> None:
     patch.setattr(SagaActivities, "compensate", _as_activity(original, compensate))
 
 
-def m_compensating_goes_forward(patch: MonkeyPatch) -> None:
+def m_compensating_goes_forward(patch: pytest.MonkeyPatch) -> None:
     """A forward step does not ask whether the attempt is being taken back."""
     original = operations._verdict
 
@@ -103,7 +100,7 @@ def m_compensating_goes_forward(patch: MonkeyPatch) -> None:
     patch.setattr(operations, "_verdict", verdict)
 
 
-def m_closed_goes_forward(patch: MonkeyPatch) -> None:
+def m_closed_goes_forward(patch: pytest.MonkeyPatch) -> None:
     """A run whose attempt was closed goes on with it."""
     original = operations._verdict
 
@@ -114,12 +111,12 @@ def m_closed_goes_forward(patch: MonkeyPatch) -> None:
     patch.setattr(operations, "_verdict", verdict)
 
 
-def m_every_run_pays_afresh(patch: MonkeyPatch) -> None:
+def m_every_run_pays_afresh(patch: pytest.MonkeyPatch) -> None:
     """A run that was there before the attempt closed opens the next one too."""
 
     async def stand(work: Any, ref: Any, run: Any, *, step_attempt: int | None) -> Any:
         operation = await operations.locked(work, ref.saga_id)
-        seen = await work.get(operations.OperationRun, (ref.saga_id, run.run_id))
+        seen = await work.get(OperationRun, (ref.saga_id, run.run_id))
         if seen is None:
             seen = await operations._register(work, ref, run, operation)
         elif operation.attempt_state == AttemptState.CLOSED:
@@ -127,9 +124,7 @@ def m_every_run_pays_afresh(patch: MonkeyPatch) -> None:
             operation.attempt_state = AttemptState.OPEN
             seen.attempt = operation.attempt
             work.add(
-                operations.Attempt(
-                    saga_id=ref.saga_id, number=operation.attempt, opened_by_run=run.run_id
-                )
+                Attempt(saga_id=ref.saga_id, number=operation.attempt, opened_by_run=run.run_id)
             )
         verdict = operations._verdict(operation, seen, step_attempt)
         return operations.Standing(operation, verdict, operation.attempt)
@@ -138,14 +133,14 @@ def m_every_run_pays_afresh(patch: MonkeyPatch) -> None:
         patch.setattr(module, "stand", stand)
 
 
-def m_a_declined_saga_pays_afresh(patch: MonkeyPatch) -> None:
+def m_a_declined_saga_pays_afresh(patch: pytest.MonkeyPatch) -> None:
     """A closed attempt of which the caller was told a decline is opened again."""
     patch.setattr(operations, "_replayable", lambda operation: True)
 
 
-def m_admit_decides_again(patch: MonkeyPatch) -> None:
+def m_admit_decides_again(patch: pytest.MonkeyPatch) -> None:
     """A later run of admit decides afresh."""
-    original = admission.decision_of
+    original = operations.decision_of
 
     async def decision_of(*given: Any) -> Any:
         attempt = await original(*given)
@@ -155,7 +150,7 @@ def m_admit_decides_again(patch: MonkeyPatch) -> None:
     patch.setattr(admission, "decision_of", decision_of)
 
 
-def m_a_refusal_is_not_kept(patch: MonkeyPatch) -> None:
+def m_a_refusal_is_not_kept(patch: pytest.MonkeyPatch) -> None:
     """The refusal is answered and the operation stays open."""
 
     async def refuse(work: object, standing: object, refused: Any) -> Any:
@@ -166,17 +161,17 @@ def m_a_refusal_is_not_kept(patch: MonkeyPatch) -> None:
     patch.setattr(admission, "refuse", refuse)
 
 
-def m_booked_twice(patch: MonkeyPatch) -> None:
+def m_booked_twice(patch: pytest.MonkeyPatch) -> None:
     """Every time an outcome is recorded it is booked."""
     _recording(patch, lambda recording: replace(recording, books=True))
 
 
-def m_never_booked(patch: MonkeyPatch) -> None:
+def m_never_booked(patch: pytest.MonkeyPatch) -> None:
     """An outcome is journaled and the books do not follow."""
     _recording(patch, lambda recording: replace(recording, books=False))
 
 
-def _recording(patch: MonkeyPatch, change: Any) -> None:
+def _recording(patch: pytest.MonkeyPatch, change: Any) -> None:
     original = steps.begin_record
 
     async def begin(*given: Any) -> Any:
@@ -186,7 +181,7 @@ def _recording(patch: MonkeyPatch, change: Any) -> None:
         patch.setattr(module, "begin_record", begin)
 
 
-def m_released_twice(patch: MonkeyPatch) -> None:
+def m_released_twice(patch: pytest.MonkeyPatch) -> None:
     """A release does not ask whether its attempt is still compensating."""
     original = steps.begin_release
 
@@ -197,7 +192,7 @@ def m_released_twice(patch: MonkeyPatch) -> None:
         patch.setattr(module, "begin_release", begin)
 
 
-def m_not_released(patch: MonkeyPatch) -> None:
+def m_not_released(patch: pytest.MonkeyPatch) -> None:
     """A reservation is kept when the attempt is taken back."""
     original = steps.begin_release
 
@@ -208,7 +203,7 @@ def m_not_released(patch: MonkeyPatch) -> None:
         patch.setattr(module, "begin_release", begin)
 
 
-def m_the_whole_hold_is_voided(patch: MonkeyPatch) -> None:
+def m_the_whole_hold_is_voided(patch: pytest.MonkeyPatch) -> None:
     """A void after a partial capture counts the whole authorization."""
     original = bookings.void_rest
 
@@ -220,7 +215,7 @@ def m_the_whole_hold_is_voided(patch: MonkeyPatch) -> None:
         patch.setattr(module, "void_rest", void_rest)
 
 
-def m_the_rest_is_not_voided(patch: MonkeyPatch) -> None:
+def m_the_rest_is_not_voided(patch: pytest.MonkeyPatch) -> None:
     """A final capture leaves the rest of the hold."""
 
     async def void_rest(*given: object, **options: object) -> None:
@@ -229,12 +224,12 @@ def m_the_rest_is_not_voided(patch: MonkeyPatch) -> None:
     patch.setattr(bookings, "void_rest", void_rest)
 
 
-def m_a_refused_capture_stays_reserved(patch: MonkeyPatch) -> None:
+def m_a_refused_capture_stays_reserved(patch: pytest.MonkeyPatch) -> None:
     """A declined capture gives nothing back."""
     patch.setattr(captures, "release_capture", lambda payment, capture, failure: None)
 
 
-def m_a_refused_refund_stays_reserved(patch: MonkeyPatch) -> None:
+def m_a_refused_refund_stays_reserved(patch: pytest.MonkeyPatch) -> None:
     """A declined refund gives nothing back."""
 
     async def give_back(*given: object) -> None:
@@ -243,12 +238,12 @@ def m_a_refused_refund_stays_reserved(patch: MonkeyPatch) -> None:
     patch.setattr(refunds, "_give_back", give_back)
 
 
-def m_a_refund_takes_what_is_not_there(patch: MonkeyPatch) -> None:
+def m_a_refund_takes_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
     """A refund takes pending money that was made available long ago."""
     patch.setattr(refunds, "_pending_money", lambda payment: payment.amount_captured)
 
 
-def m_a_payout_is_not_posted(patch: MonkeyPatch) -> None:
+def m_a_payout_is_not_posted(patch: pytest.MonkeyPatch) -> None:
     """A paid payout leaves its reservation."""
 
     async def post_paid(*given: object) -> None:
@@ -257,7 +252,7 @@ def m_a_payout_is_not_posted(patch: MonkeyPatch) -> None:
     patch.setattr(payouts, "post_paid", post_paid)
 
 
-def m_a_failed_payout_keeps_the_money(patch: MonkeyPatch) -> None:
+def m_a_failed_payout_keeps_the_money(patch: pytest.MonkeyPatch) -> None:
     """A refused payout does not release its reservation."""
 
     async def give_back(*given: object) -> None:
@@ -266,7 +261,7 @@ def m_a_failed_payout_keeps_the_money(patch: MonkeyPatch) -> None:
     patch.setattr(payouts, "give_back", give_back)
 
 
-def m_a_returned_payout_is_not_noticed(patch: MonkeyPatch) -> None:
+def m_a_returned_payout_is_not_noticed(patch: pytest.MonkeyPatch) -> None:
     """Money that comes back is not booked."""
 
     async def later(*given: object) -> Any:
@@ -275,10 +270,9 @@ def m_a_returned_payout_is_not_noticed(patch: MonkeyPatch) -> None:
         return EventApplied(detail="nothing new")
 
     patch.setattr(ProviderEventActivities, "_later_life_of_payout", later)
-    assert payout_bookings
 
 
-def m_the_inbox_is_not_applied(patch: MonkeyPatch) -> None:
+def m_the_inbox_is_not_applied(patch: pytest.MonkeyPatch) -> None:
     """An event is marked as applied when it is loaded."""
     original = ProviderEventActivities.load
 
@@ -290,7 +284,7 @@ def m_the_inbox_is_not_applied(patch: MonkeyPatch) -> None:
     patch.setattr(ProviderEventActivities, "load", _as_activity(original, load))
 
 
-def m_the_fee_is_counted_twice(patch: MonkeyPatch) -> None:
+def m_the_fee_is_counted_twice(patch: pytest.MonkeyPatch) -> None:
     """The payment's row counts a fee that the ledger has once."""
     original = bookings.book_capture
 
@@ -302,7 +296,7 @@ def m_the_fee_is_counted_twice(patch: MonkeyPatch) -> None:
         patch.setattr(module, "book_capture", book)
 
 
-def m_a_transition_is_not_checked(patch: MonkeyPatch) -> None:
+def m_a_transition_is_not_checked(patch: pytest.MonkeyPatch) -> None:
     """A replay does not take the payment back to `processing` before it goes on."""
 
     def set_status(payment: Any, target: Any) -> None:
@@ -313,7 +307,7 @@ def m_a_transition_is_not_checked(patch: MonkeyPatch) -> None:
         patch.setattr(module, "set_payment_status", set_status)
 
 
-def m_an_approval_is_asked_again(patch: MonkeyPatch) -> None:
+def m_an_approval_is_asked_again(patch: pytest.MonkeyPatch) -> None:
     """A run after a reset does not see the word that was given."""
 
     async def decided_before(*given: Any) -> Any:
