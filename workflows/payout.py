@@ -97,9 +97,12 @@ class Payout(Saga[PayoutView]):
 
     def is_interrupted(self, answer: EffectAnswer) -> bool:
         """Only a request to take the payout back ends the wait: money on its way is not given up
-        for a cancel.
+        for a cancel in Temporal.
         """
-        return self._review is not None
+        return self._asks(PayoutReviewDecision.CANCEL)
+
+    def _asks(self, decision: PayoutReviewDecision) -> bool:
+        return self._review is not None and self._review.decision is decision
 
     async def _forward(self) -> SagaResult:
         admitted = await self.admit(activities.admit_payout, self._payout)
@@ -142,7 +145,8 @@ class Payout(Saga[PayoutView]):
         self._reviewable = False
         self.proceed(recorded)
         self._view = recorded.resource
-        self._reply(PayoutReviewed(payout=recorded.resource))
+        if recorded.next_effect is None:
+            self._reply(PayoutReviewed(payout=recorded.resource))
         return recorded.next_effect
 
     def _reviewed(self, review: PayoutReview) -> ReviewPayout:
@@ -184,7 +188,7 @@ class Payout(Saga[PayoutView]):
     ) -> tuple[EffectAnswer, Recorded[PayoutView]]:
         self._reviewable = True
         told = await self.await_word(plan, answer)
-        if self._review is not None and not is_final(told):
+        if self._asks(PayoutReviewDecision.CANCEL) and not is_final(told):
             await self._cancel()
             return told, recorded
         return told, await self.record(activities.record_payout, plan, told)
@@ -212,11 +216,22 @@ class Payout(Saga[PayoutView]):
         self._reply(_too_late(self._view))
 
     def decide(self, resource: PayoutView | None) -> None:
-        """Tell the caller, and whoever waits for what came of a cancel."""
+        """Tell the caller, and whoever waits for what came of an approval or a cancel."""
         super().decide(resource)
-        if self._review is not None and resource is not None and resource.status == "canceled":
+        if resource is None:
+            return
+        approved = self._asks(PayoutReviewDecision.APPROVE) and resource.status not in _UNDECIDED
+        if approved or (self._review is not None and resource.status == "canceled"):
             self._view = resource
             self._reply(PayoutReviewed(payout=resource))
+
+    def settle_callers(self) -> None:
+        """A review that nothing came of any more is answered: the run must not end without."""
+        if self._review is not None:
+            self._reply(_too_late(self._view))
+
+
+_UNDECIDED = frozenset({"pending", "awaiting_approval"})
 
 
 def is_absent(answer: EffectAnswer) -> bool:
