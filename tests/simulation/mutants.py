@@ -234,6 +234,46 @@ MUTANTS: dict[str, Mutant] = {
         "7: what may have happened only goes forward",
         "authorize_pending/-/cancel@2/1",
     ),
+    "a_cancel_tears_the_saga": Mutant(
+        sagas.m_a_cancel_tears_the_saga,
+        "saga contract 5: a cancel never tears a money step",
+        "authorize_pending/-/cancel@2/1",
+    ),
+    "a_failed_undo_counts_as_undone": Mutant(
+        sagas.m_a_failed_undo_counts_as_undone,
+        "saga contract 4: a compensation that cannot be done parks",
+        "automatic_declined/F15@void#1x1/-/1",
+    ),
+    "the_undo_is_not_made": Mutant(
+        sagas.m_the_undo_is_not_made,
+        "saga contract 1: compensations run",
+        "automatic_declined/-/-/1",
+    ),
+    "pending_is_approved": Mutant(
+        sagas.m_pending_is_approved,
+        "7: pending is not final",
+        "authorize_pending/-/-/1",
+    ),
+    "nobody_is_told_the_word": Mutant(
+        sagas.m_nobody_is_told_the_word,
+        "7: a pending outcome is asked for until it ends",
+        "authorize_pending/-/-/1",
+    ),
+    "the_relay_sleeps": Mutant(
+        sagas.m_the_relay_sleeps,
+        "9: a relay starts what is stored and not applied",
+        "payout_returned/F12@create_payout#1x1/cut_after@11/1",
+    ),
+    "a_declined_automatic_capture_stands": Mutant(
+        sagas.m_a_declined_automatic_capture_stands,
+        "saga contract 1: a declined capture voids its authorization",
+        "automatic_declined/-/-/1",
+    ),
+    "an_attempt_is_left_open": Mutant(
+        sagas.m_an_attempt_is_left_open,
+        "rows: a taken back attempt is closed",
+        "automatic_declined/-/-/1",
+    ),
 }
 
 

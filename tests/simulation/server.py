@@ -253,6 +253,9 @@ class Server:
                 run.attention = jobs.attention_of(command, run.attention)
             case "schedule_local_activity":
                 pass
+            case "request_cancel_activity" | "request_cancel_local_activity":
+                # No activity of ours heartbeats, so that none hears of it: it ends as it would.
+                pass
             case other:
                 raise AssertionError(f"the simulated server does not know {other}")
 

@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 
-from recompense.contracts.provider import Absent, Declined
-from recompense.contracts.sagas import Verdict
+from recompense.contracts.provider import Declined
 from workflows.authorize import AuthorizePayment
 from workflows.compensation import Compensations
 from workflows.effects import Effects
-from workflows.payout import Payout
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
 from workflows.saga import Saga
 
@@ -38,17 +36,6 @@ def m_a_cancel_tears_the_saga(patch: pytest.MonkeyPatch) -> None:
         return await self._live(forward)
 
     patch.setattr(Saga, "carry", carry)
-
-
-def m_a_cancel_is_swallowed(patch: pytest.MonkeyPatch) -> None:
-    """A cancel before the capture loses the capture's send right."""
-
-    async def known(self: Any, plan: Any) -> Any:
-        from recompense.contracts.steps import EffectAnswer
-
-        return EffectAnswer(outcome=Absent())
-
-    patch.setattr(AuthorizePayment, "known_without_sending", known)
 
 
 def m_a_failed_undo_counts_as_undone(patch: pytest.MonkeyPatch) -> None:
@@ -102,32 +89,6 @@ def _run_of(patch: pytest.MonkeyPatch, workflow_class: type, run: Any) -> None:
     patch.setitem(DEFINITIONS, name, replace(DEFINITIONS[name], run_fn=run))
 
 
-def m_a_late_cancel_of_a_payout_wins(patch: pytest.MonkeyPatch) -> None:
-    """A cancel that the provider refused takes the payout back here."""
-    original = Payout._cancel
-
-    async def cancel(self: Any) -> None:
-        from workflows.turns import canceled
-
-        await original(self)
-        raise canceled("canceled")
-
-    patch.setattr(Payout, "_cancel", cancel)
-
-
-def m_a_conflict_is_not_asked_about(patch: pytest.MonkeyPatch) -> None:
-    """Two different final outcomes, and the saga goes on with the second."""
-
-    async def record(self: Any, stub: Any, plan: Any, answer: Any) -> Any:
-        recorded = await self.step(stub, self.recording(plan, answer))
-        if recorded.verdict is Verdict.CONFLICT:
-            return recorded
-        self.proceed(recorded)
-        return recorded
-
-    patch.setattr(Saga, "record", record)
-
-
 def m_a_declined_automatic_capture_stands(patch: pytest.MonkeyPatch) -> None:
     """A refused automatic capture leaves the authorization."""
     original = AuthorizePayment._capture
@@ -141,8 +102,8 @@ def m_a_declined_automatic_capture_stands(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(AuthorizePayment, "_capture", capture)
 
 
-def m_a_cancel_is_not_reported(patch: pytest.MonkeyPatch) -> None:
-    """A taken back saga ends as if it had succeeded: its release is skipped."""
+def m_an_attempt_is_left_open(patch: pytest.MonkeyPatch) -> None:
+    """A taken back saga ends without closing its attempt."""
 
     async def close(self: Any, cause: Any) -> None:
         self.undone.append("closed")
