@@ -106,8 +106,8 @@ class ProviderEventActivities:
                 journal.write_outcome(work, row, settle.answer)
                 row.booked = row.final
             undone = settle.answer is not None and is_undone(settle.answer)
-            await orphans.settle(work, settle.effect, undone=undone)
-            if not undone:
+            settled = await orphans.settle(work, settle.effect, undone=undone)
+            if settled and not undone:
                 _ask_a_person(work, settle.effect)
 
     @activity.defn(name="provider_event.relay")
