@@ -93,6 +93,12 @@ def watches(stuck_after_seconds: float) -> tuple[Watch, ...]:
         ),
         Watch("unsealed", "a posting is sealed within a minute", watch_sql.UNSEALED, 60),
         Watch("parked", "a person is asked", watch_sql.PARKED, None),
+        Watch(
+            "parked_orphans",
+            "a person is asked to undo an effect at the provider",
+            watch_sql.PARKED_ORPHANS,
+            None,
+        ),
     )
 
 

@@ -21,11 +21,13 @@ WHERE j.final AND NOT j.booked AND j.outcome_kind <> 'absent'
 ORDER BY j.recorded_at
 """
 
-ORPHANS = """
-SELECT saga_id || ' ' || step || ' ' || attempt AS entry, 'stands at the provider: ' || status
-           AS detail, found_at AS since
-FROM orphans WHERE status <> 'undone' ORDER BY found_at
+_ORPHANS = """
+SELECT saga_id || ' ' || step || ' ' || attempt AS entry, 'stands at the provider' AS detail,
+       found_at AS since
+FROM orphans WHERE status = '{}' ORDER BY found_at
 """
+ORPHANS = _ORPHANS.format("open")
+PARKED_ORPHANS = _ORPHANS.format("parked")
 
 # What waits for a provider, a payer or an approval has a deadline of its own, after which it parks.
 STUCK = """

@@ -16,7 +16,8 @@ from tests.support.commit_proxy import Fault, commit_proxy
 from tests.support.database import fresh_database
 from tests.support.postgres import PostgresServer
 from tests.support.stage import Copies, Stage, assert_in_order, books, staged
-from tests.support.step_stories import AUTHORIZE, COMMITS, STORIES
+from tests.support.step_stories import AUTHORIZE
+from tests.support.story_list import COMMITS, STORIES
 
 CUTS = (Fault.CUT_BEFORE, Fault.CUT_AFTER)
 """They break every step of every story; the others every activity, where a story first has it."""
