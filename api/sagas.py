@@ -51,6 +51,10 @@ class UpdateRefused(Exception):
     """The saga does not take this update now, or no run of it is there to take it."""
 
 
+class StillOpen(Exception):
+    """The saga has taken the update, and what comes of it is not known yet."""
+
+
 class Sagas:
     """Temporal, for sagas."""
 
@@ -160,7 +164,7 @@ class Sagas:
     ) -> Answered:
         """Hand a running saga a person's word, once for each `key`, and wait for its answer.
 
-        Raises `UpdateRefused`, or `Problem` 503.
+        Raises `UpdateRefused`, `StillOpen`, or `Problem` 503.
         """
         handle = self._client.get_workflow_handle(workflow_id)
         try:
@@ -179,7 +183,13 @@ class Sagas:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise UpdateRefused("No run of this saga is under way.") from error
             raise _unavailable() from error
-        except (TimeoutError, RPCTimeoutOrCancelledError, RuntimeError) as error:
+        except (TimeoutError, RPCTimeoutOrCancelledError) as error:
+            # The update may only have reached the server's memory: without a run that takes it, a
+            # retry under the same key hands it in again.
+            if await self._has(workflow_id):
+                raise StillOpen from error
+            raise _unavailable() from error
+        except RuntimeError as error:
             raise _unavailable() from error
 
     async def ended(self, workflow_id: str, run_id: str, wait_seconds: float) -> None:

@@ -4,6 +4,8 @@ terms ask for it.
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from temporalio import workflow
 
 from recompense.contracts import activities
@@ -29,6 +31,9 @@ from recompense.contracts.views import PayoutView
 from workflows.compensation import is_final
 from workflows.saga import Saga
 from workflows.turns import TakeBack, canceled, never_happened
+
+LOOK_AGAIN_AFTER = timedelta(hours=1)
+"""How long a payout that waits for an approval sleeps before it looks where it stands."""
 
 
 @workflow.defn(name="Payout")
@@ -76,9 +81,8 @@ class Payout(Saga[PayoutView]):
                 code="payout_not_reviewable",
                 message="This payout is not in a state that can be changed.",
             )
-        awaits_approval = self._view is not None and self._view.status == "awaiting_approval"
         cancels = review.decision is PayoutReviewDecision.CANCEL
-        if not cancels and not awaits_approval:
+        if not cancels and not self._awaits_approval():
             return Refusal(
                 code="payout_not_awaiting_approval",
                 message="This payout does not wait for an approval.",
@@ -88,41 +92,61 @@ class Payout(Saga[PayoutView]):
             return Refusal(code="four_eyes", message="Who asked for a payout cannot approve it.")
         return None
 
+    def _awaits_approval(self) -> bool:
+        return self._view is not None and self._view.status == "awaiting_approval"
+
     def is_interrupted(self, answer: EffectAnswer) -> bool:
         """Only a request to take the payout back ends the wait: money on its way is not given up
-        for a cancel.
+        for a cancel in Temporal.
         """
-        return self._review is not None
+        return self._asks(PayoutReviewDecision.CANCEL)
+
+    def _asks(self, decision: PayoutReviewDecision) -> bool:
+        return self._review is not None and self._review.decision is decision
 
     async def _forward(self) -> SagaResult:
         admitted = await self.admit(activities.admit_payout, self._payout)
         if admitted.refusal is not None:
             return self.refuse(admitted.refusal)
-        plan = admitted.effect
-        if plan is None:
+        while admitted.effect is None:
             self._show(admitted.resource)
-            plan = await self._approval()
-            if plan is None:
-                return self.result("not paid: a person said no", self._view)
-        return await self._pay(plan)
+            if await self._is_reviewed():
+                plan = await self._approval()
+                if plan is None:
+                    return self.result("not paid: a person said no", self._view)
+                return await self._pay(plan)
+            # The word may have been given to another run of this saga, which tells nobody.
+            admitted = await self.admit(activities.admit_payout, self._payout)
+        return await self._pay(admitted.effect)
 
     def _show(self, payout: PayoutView | None) -> None:
         self._view = payout
         self.decide(payout)
 
-    async def _approval(self) -> EffectPlan | None:
-        """Wait for a person. None: rejected or canceled."""
+    async def _is_reviewed(self) -> bool:
+        """Wait for a person, or for a cancel. False: it is time to see where the payout stands."""
         self.say("waiting for an approval")
         self._reviewable = True
-        await workflow.wait_condition(lambda: self._review is not None or self.cancel_requested)
-        if self._review is None:
-            raise canceled("canceled")
+        try:
+            await workflow.wait_condition(
+                lambda: self._review is not None or self.cancel_requested, timeout=LOOK_AGAIN_AFTER
+            )
+        except TimeoutError:
+            self._reviewable = False
+            return False
+        return True
+
+    async def _approval(self) -> EffectPlan | None:
+        """Take a person's word. None: rejected or canceled."""
         review = self._review
+        if review is None:
+            raise canceled("canceled")
         recorded = await self.step(activities.review_payout, self._reviewed(review))
         self._reviewable = False
         self.proceed(recorded)
         self._view = recorded.resource
-        self._reply(PayoutReviewed(payout=recorded.resource))
+        if recorded.next_effect is None:
+            self._reply(PayoutReviewed(payout=recorded.resource))
         return recorded.next_effect
 
     def _reviewed(self, review: PayoutReview) -> ReviewPayout:
@@ -164,7 +188,7 @@ class Payout(Saga[PayoutView]):
     ) -> tuple[EffectAnswer, Recorded[PayoutView]]:
         self._reviewable = True
         told = await self.await_word(plan, answer)
-        if self._review is not None and not is_final(told):
+        if self._asks(PayoutReviewDecision.CANCEL) and not is_final(told):
             await self._cancel()
             return told, recorded
         return told, await self.record(activities.record_payout, plan, told)
@@ -192,11 +216,22 @@ class Payout(Saga[PayoutView]):
         self._reply(_too_late(self._view))
 
     def decide(self, resource: PayoutView | None) -> None:
-        """Tell the caller, and whoever waits for what came of a cancel."""
+        """Tell the caller, and whoever waits for what came of an approval or a cancel."""
         super().decide(resource)
-        if self._review is not None and resource is not None and resource.status == "canceled":
+        if resource is None:
+            return
+        approved = self._asks(PayoutReviewDecision.APPROVE) and resource.status not in _UNDECIDED
+        if approved or (self._review is not None and resource.status == "canceled"):
             self._view = resource
             self._reply(PayoutReviewed(payout=resource))
+
+    def settle_callers(self) -> None:
+        """A review that nothing came of any more is answered: the run must not end without."""
+        if self._review is not None:
+            self._reply(_too_late(self._view))
+
+
+_UNDECIDED = frozenset({"pending", "awaiting_approval"})
 
 
 def is_absent(answer: EffectAnswer) -> bool:

@@ -122,12 +122,17 @@ class Saga(Compensations, Generic[Resource]):
         to look.
         """
         self._undecided = reason(failure)
+        self.settle_callers()
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _ending(self, result: SagaResult) -> SagaResult:
         self.say(result.ended)
+        self.settle_callers()
         await workflow.wait_condition(workflow.all_handlers_finished)
         return result
+
+    def settle_callers(self) -> None:
+        """Answer whoever still waits in a handler of the lifecycle's own."""
 
     def result(self, ended: str, resource: Resource | None = None) -> SagaResult:
         """What the run returns."""

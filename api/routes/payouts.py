@@ -19,7 +19,7 @@ from api.pages import ListOf, Page, page
 from api.parts import parts_of
 from api.problems import Problem, of_refusal
 from api.requests import ApprovePayout, CreatePayout, RefusePayout
-from api.sagas import UpdateRefused
+from api.sagas import StillOpen, UpdateRefused
 from recompense.contracts.sagas import (
     PayoutInput,
     PayoutReview,
@@ -150,6 +150,9 @@ async def _reviewed(request: Request, payout_id: str, review: PayoutReview, key:
         )
     except UpdateRefused:
         return answers.of_problem(Problem("payout_not_reviewable"), request_id)
+    except StillOpen:
+        under_way = await _present(request, payout_id)
+        return Answer(202, under_way.model_dump_json(), f"/v1/payouts/{payout_id}")
     if reviewed.refusal is not None:
         return answers.of_problem(of_refusal(reviewed.refusal), request_id)
     view = reviewed.payout

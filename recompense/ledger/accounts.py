@@ -7,6 +7,7 @@ its kind, its normal side and whether it carries a floor.
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 PLATFORM_FEES = "platform:fees"
 PLATFORM_LOSSES = "platform:losses"
@@ -63,6 +64,7 @@ _CHART = {
 _FLOORED = "merchant:*:available"
 
 
+@lru_cache(maxsize=4096)
 def account(name: str) -> Account:
     """Read an account's name.
 

@@ -1,0 +1,155 @@
+"""Defects of the sagas' own code."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from recompense.contracts.provider import Absent, Declined
+from recompense.contracts.sagas import Verdict
+from workflows.authorize import AuthorizePayment
+from workflows.compensation import Compensations
+from workflows.effects import Effects
+from workflows.payout import Payout
+from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
+from workflows.saga import Saga
+
+
+def m_orphans_are_not_undone(patch: pytest.MonkeyPatch) -> None:
+    """An orphan is noted and its undo is nobody's."""
+
+    async def undo(self: object, plan: object) -> None:
+        return None
+
+    patch.setattr(Compensations, "undo_orphan", undo)
+    patch.setattr(ApplyProviderEvent, "_undo", undo)
+
+
+def m_a_verdict_is_not_heard(patch: pytest.MonkeyPatch) -> None:
+    """A step says that the run must go another way, and it goes on."""
+    patch.setattr(Saga, "proceed", lambda self, recorded: None)
+
+
+def m_a_cancel_ends_what_is_pending(patch: pytest.MonkeyPatch) -> None:
+    """A cancel takes back what the provider has not decided."""
+    patch.setattr(Effects, "is_interrupted", lambda self, answer: self.cancel_requested)
+
+
+def m_a_cancel_tears_the_saga(patch: pytest.MonkeyPatch) -> None:
+    """The forward path runs in the task that is cancelled."""
+
+    async def carry(self: Any, forward: Any) -> Any:
+        return await self._live(forward)
+
+    patch.setattr(Saga, "carry", carry)
+
+
+def m_a_cancel_is_swallowed(patch: pytest.MonkeyPatch) -> None:
+    """A cancel before the capture loses the capture's send right."""
+
+    async def known(self: Any, plan: Any) -> Any:
+        from recompense.contracts.steps import EffectAnswer
+
+        return EffectAnswer(outcome=Absent())
+
+    patch.setattr(AuthorizePayment, "known_without_sending", known)
+
+
+def m_a_failed_undo_counts_as_undone(patch: pytest.MonkeyPatch) -> None:
+    """Whatever the provider says to an undo, it is believed to be undone."""
+    from workflows import compensation
+
+    patch.setattr(compensation, "is_undone", lambda answer: True)
+
+
+def m_the_undo_is_not_made(patch: pytest.MonkeyPatch) -> None:
+    """The planned undo is skipped."""
+
+    async def undo(self: object, begun: object) -> None:
+        return None
+
+    patch.setattr(Compensations, "undo_at_provider", undo)
+
+
+def m_pending_is_approved(patch: pytest.MonkeyPatch) -> None:
+    """`Pending` counts as the final word."""
+    for module_name in ("workflows.compensation", "workflows.saga", "workflows.payout"):
+        patch.setattr(f"{module_name}.is_final", lambda answer: True)
+    patch.setattr("workflows.authorize.is_final", lambda answer: True)
+
+
+def m_nobody_is_told_the_word(patch: pytest.MonkeyPatch) -> None:
+    """A pending outcome is neither asked for again nor told."""
+
+    async def poll(self: object, plan: object, answer: Any) -> Any:
+        return answer
+
+    patch.setattr(Effects, "_poll", poll)
+    patch.setattr(Effects, "_overdue", poll)
+
+
+def m_the_relay_sleeps(patch: pytest.MonkeyPatch) -> None:
+    """Stored events are never relayed."""
+
+    async def run(self: object) -> int:
+        return 0
+
+    _run_of(patch, RelayProviderEvents, run)
+
+
+def _run_of(patch: pytest.MonkeyPatch, workflow_class: type, run: Any) -> None:
+    from dataclasses import replace
+
+    from tests.simulation.instances import DEFINITIONS
+
+    name = workflow_class.__name__
+    patch.setitem(DEFINITIONS, name, replace(DEFINITIONS[name], run_fn=run))
+
+
+def m_a_late_cancel_of_a_payout_wins(patch: pytest.MonkeyPatch) -> None:
+    """A cancel that the provider refused takes the payout back here."""
+    original = Payout._cancel
+
+    async def cancel(self: Any) -> None:
+        from workflows.turns import canceled
+
+        await original(self)
+        raise canceled("canceled")
+
+    patch.setattr(Payout, "_cancel", cancel)
+
+
+def m_a_conflict_is_not_asked_about(patch: pytest.MonkeyPatch) -> None:
+    """Two different final outcomes, and the saga goes on with the second."""
+
+    async def record(self: Any, stub: Any, plan: Any, answer: Any) -> Any:
+        recorded = await self.step(stub, self.recording(plan, answer))
+        if recorded.verdict is Verdict.CONFLICT:
+            return recorded
+        self.proceed(recorded)
+        return recorded
+
+    patch.setattr(Saga, "record", record)
+
+
+def m_a_declined_automatic_capture_stands(patch: pytest.MonkeyPatch) -> None:
+    """A refused automatic capture leaves the authorization."""
+    original = AuthorizePayment._capture
+
+    async def capture(self: Any, plan: Any) -> Any:
+        answer = await self.effect(plan)
+        if isinstance(answer.outcome, Declined):
+            return self.result("declined")
+        return await original(self, plan)
+
+    patch.setattr(AuthorizePayment, "_capture", capture)
+
+
+def m_a_cancel_is_not_reported(patch: pytest.MonkeyPatch) -> None:
+    """A taken back saga ends as if it had succeeded: its release is skipped."""
+
+    async def close(self: Any, cause: Any) -> None:
+        self.undone.append("closed")
+
+    patch.setattr(Compensations, "close", close)

@@ -1,0 +1,210 @@
+"""The scenes: each lifecycle, in each way it can go where nothing fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from recompense.contracts.provider import PayoutState, ProviderOperation
+from recompense.contracts.sagas import (
+    AuthorizeInput,
+    CaptureInput,
+    PayoutInput,
+    PayoutReview,
+    PayoutReviewDecision,
+    PayoutReviewed,
+    RefundInput,
+    VoidInput,
+)
+from recompense.contracts.words import AnySagaInput
+from recompense.persistence.tables import Payout
+from tests.simulation.instances import decoded
+from tests.simulation.runs import Run
+from tests.simulation.world import MERCHANT, World
+
+AMOUNT = 10_000
+PART = 4_000
+PAYMENT = "pay_1"
+_ON = {"payment_id": PAYMENT, "merchant_id": MERCHANT, "requested_by": "backend"}
+
+AUTHORIZE = AuthorizeInput(
+    payment_id=PAYMENT,
+    merchant_id=MERCHANT,
+    amount=AMOUNT,
+    currency="EUR",
+    token="tok_ok",
+    reference="order-1",
+    requested_by="backend",
+)
+AUTOMATIC = AUTHORIZE.model_copy(update={"capture_method": "automatic"})
+CAPTURE_ALL = CaptureInput(capture_id="cap_1", **_ON)
+CAPTURE_PART = CaptureInput(capture_id="cap_1", amount=PART, **_ON)
+CAPTURE_LAST = CaptureInput(capture_id="cap_1", amount=PART, final=True, **_ON)
+VOID = VoidInput(number=1, **_ON)
+EXPIRY = VoidInput(number=1, cause="expiry", **_ON)
+REFUND_ALL = RefundInput(refund_id="ref_1", **_ON)
+REFUND_PART = RefundInput(refund_id="ref_1", amount=PART, **_ON)
+PAYOUT = PayoutInput(
+    payout_id="po_1",
+    merchant_id=MERCHANT,
+    amount=PART,
+    currency="EUR",
+    token="tok_bank",
+    requested_by="finance",
+)
+
+INSISTS = 60
+
+Play = Callable[[World, Run], None]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """What was before, who is asked, how the provider behaves, and which calls that makes."""
+
+    saga: AnySagaInput
+    calls: tuple[str, ...]
+    before: tuple[AnySagaInput, ...] = ()
+    habits: dict[str, Any] = field(default_factory=dict)
+    merchant: dict[str, Any] = field(default_factory=dict)
+    play: Play | None = None
+    asks: bool = False
+    """Whether people are asked although nothing fails."""
+
+
+def _reviewing(decision: PayoutReviewDecision) -> Play:
+    """A person who insists: asks again until the word was taken, or cannot be taken any more."""
+
+    def play(world: World, run: Run) -> None:
+        tries = 0
+
+        def again() -> None:
+            nonlocal tries
+            if tries > INSISTS:
+                return
+            tries += 1
+            word = PayoutReview(decision=decision, actor="boss", reason="looked at it")
+            if _awaits_approval(world) or not _answered(world, run.workflow_id):
+                for present in world.server.runs:
+                    if present.open and present.workflow_id.startswith(run.workflow_id):
+                        world.server.update(present, "review", f"review-{tries}", word)
+                        break
+            world.clock.after(1.5 if tries < 40 else 1800, again)
+
+        world.clock.after(0.5, again)
+
+    return play
+
+
+def _awaits_approval(world: World) -> bool:
+    return any(row.status == "awaiting_approval" for row in world.store.rows(Payout))
+
+
+def _answered(world: World, workflow_id: str) -> bool:
+    for run in world.server.runs:
+        if not run.workflow_id.startswith(workflow_id):
+            continue
+        for name, answer in run.answers.items():
+            if name.startswith("review") and answer.result is not None:
+                (reviewed,) = decoded([answer.result], [PayoutReviewed])
+                if reviewed.refusal is None or reviewed.refusal.code == "payout_not_cancelable":
+                    return True
+    return False
+
+
+_APPROVAL = {"payout": {"approval_above": 1}}
+_CARD = ("authorize",)
+_BOTH = ("authorize", "capture")
+
+SCENES: dict[str, Scene] = {
+    "authorize": Scene(AUTHORIZE, _CARD),
+    "authorize_declined": Scene(AUTHORIZE, _CARD, habits={"declines": ProviderOperation.AUTHORIZE}),
+    "authorize_pending": Scene(AUTHORIZE, _CARD, habits={"final_word": "approved"}),
+    "authorize_pending_declined": Scene(AUTHORIZE, _CARD, habits={"final_word": "declined"}),
+    "authorize_pending_for_ever": Scene(
+        AUTHORIZE, _CARD, habits={"final_word": "never"}, asks=True
+    ),
+    "authorize_action": Scene(AUTHORIZE, _CARD, habits={"action": "completed"}),
+    "authorize_action_failed": Scene(AUTHORIZE, _CARD, habits={"action": "failed"}),
+    "authorize_action_ignored": Scene(
+        AUTHORIZE, ("authorize", "void"), habits={"action": "ignored"}
+    ),
+    "authorize_refused": Scene(
+        AUTHORIZE.model_copy(update={"payment_id": "pay_2"}), (), before=(AUTHORIZE,)
+    ),
+    "automatic": Scene(AUTOMATIC, _BOTH),
+    "automatic_declined": Scene(
+        AUTOMATIC, (*_BOTH, "void"), habits={"declines": ProviderOperation.CAPTURE}
+    ),
+    "automatic_pending": Scene(AUTOMATIC, _BOTH, habits={"final_word": "approved"}),
+    "capture": Scene(CAPTURE_ALL, ("capture",), before=(AUTHORIZE,)),
+    "capture_part": Scene(CAPTURE_PART, ("capture",), before=(AUTHORIZE,)),
+    "capture_last": Scene(CAPTURE_LAST, ("capture",), before=(AUTHORIZE,)),
+    "capture_pending": Scene(
+        CAPTURE_PART, ("capture",), before=(AUTHORIZE,), habits={"final_word": "approved"}
+    ),
+    "capture_declined": Scene(
+        CAPTURE_PART,
+        ("capture",),
+        before=(AUTHORIZE,),
+        habits={"declines": ProviderOperation.CAPTURE},
+    ),
+    "void": Scene(VOID, ("void",), before=(AUTHORIZE,)),
+    "void_expiry": Scene(EXPIRY, ("void",), before=(AUTHORIZE,)),
+    "void_rest": Scene(VOID, ("void",), before=(AUTHORIZE, CAPTURE_PART)),
+    "void_declined": Scene(
+        VOID, ("void",), before=(AUTHORIZE,), habits={"declines": ProviderOperation.VOID}
+    ),
+    "refund": Scene(REFUND_ALL, ("refund",), before=(AUTOMATIC,), merchant={"fees": {}}),
+    "refund_part": Scene(REFUND_PART, ("refund",), before=(AUTOMATIC,)),
+    "refund_held": Scene(
+        REFUND_PART,
+        ("refund",),
+        before=(AUTOMATIC,),
+        merchant={"availability_rule": "on_settlement"},
+    ),
+    "refund_pending": Scene(
+        REFUND_PART, ("refund",), before=(AUTOMATIC,), habits={"final_word": "approved"}
+    ),
+    "refund_pending_declined": Scene(
+        REFUND_PART, ("refund",), before=(AUTOMATIC,), habits={"final_word": "declined"}
+    ),
+    "refund_declined": Scene(
+        REFUND_PART,
+        ("refund",),
+        before=(AUTOMATIC,),
+        habits={"declines": ProviderOperation.REFUND},
+    ),
+    "payout": Scene(PAYOUT, ("create_payout",), before=(AUTOMATIC,)),
+    "payout_failed": Scene(
+        PAYOUT, ("create_payout",), before=(AUTOMATIC,), habits={"payout_end": PayoutState.FAILED}
+    ),
+    "payout_returned": Scene(
+        PAYOUT,
+        ("create_payout",),
+        before=(AUTOMATIC,),
+        habits={"payout_end": PayoutState.RETURNED},
+    ),
+    "payout_poor": Scene(PAYOUT.model_copy(update={"amount": 2 * AMOUNT}), (), before=(AUTOMATIC,)),
+    "payout_approved": Scene(
+        PAYOUT,
+        ("create_payout",),
+        before=(AUTOMATIC,),
+        merchant=_APPROVAL,
+        play=_reviewing(PayoutReviewDecision.APPROVE),
+    ),
+    "payout_rejected": Scene(
+        PAYOUT,
+        (),
+        before=(AUTOMATIC,),
+        merchant=_APPROVAL,
+        play=_reviewing(PayoutReviewDecision.REJECT),
+    ),
+    "payout_canceled": Scene(
+        PAYOUT,
+        ("create_payout", "cancel_payout"),
+        before=(AUTOMATIC,),
+        play=_reviewing(PayoutReviewDecision.CANCEL),
+    ),
+}

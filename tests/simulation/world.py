@@ -1,0 +1,188 @@
+"""One simulated platform: store, provider, clock, server and workers, and those who use it."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from activities.breakers import Breakers
+from activities.registry import in_house_activities, provider_activities
+from activities.toolbox import Toolbox
+from adapters.sandbox.policy import CAPABILITIES, POLICIES
+from recompense.contracts.policies import PendingPolicy, ProviderPolicies
+from recompense.contracts.provider import (
+    Capabilities,
+    ProviderEvent,
+    ProviderOperation,
+    ProviderPort,
+)
+from recompense.contracts.sagas import (
+    DECISION_UPDATE_ID,
+    ProviderEventInput,
+    Resolution,
+    ResolveDecision,
+)
+from recompense.contracts.starting import APPLY_PROVIDER_EVENT, WORKFLOW_TYPES, event_workflow_id
+from recompense.contracts.steps import Park
+from recompense.contracts.words import AnySagaInput
+from recompense.persistence.saga_tables import JournalRow, ProviderEventRow
+from recompense.persistence.tables import Merchant
+from tests.simulation.clock import Clock
+from tests.simulation.executions import Executor
+from tests.simulation.instances import decoded
+from tests.simulation.memory_store import MemoryStore
+from tests.simulation.provider import ModelProvider
+from tests.simulation.provider_log import Effect
+from tests.simulation.runs import Run
+from tests.simulation.server import Server
+
+PROVIDER = "model"
+MERCHANT = "mer_1"
+_PATIENT = PendingPolicy(
+    poll_interval_seconds=3,
+    maximum_poll_interval_seconds=20,
+    deadline_seconds=40,
+    action_poll_interval_seconds=20,
+    action_deadline_seconds=60,
+)
+SIMULATED_POLICIES = POLICIES.model_copy(
+    update={"pending": {operation: _PATIENT for operation in POLICIES.pending}}
+)
+"""The sandbox's policies, polling less: the same ways through a saga in fewer steps."""
+
+
+class OneProvider:
+    """The registry of providers, with the model in it."""
+
+    def __init__(self, port: ProviderPort) -> None:
+        self._port = port
+
+    @property
+    def names(self) -> Collection[str]:
+        """The one name."""
+        return (PROVIDER,)
+
+    def port(self, provider: str) -> ProviderPort:
+        """The model."""
+        return self._port
+
+    def policies(self, provider: str) -> ProviderPolicies:
+        """The sandbox's terms, which the model keeps."""
+        return SIMULATED_POLICIES
+
+    def capabilities(self, provider: str) -> Capabilities:
+        """The sandbox's capabilities."""
+        return CAPABILITIES
+
+
+class World:
+    """Everything of one case. Two worlds of one seed live the same life."""
+
+    def __init__(self, seed: int = 1) -> None:
+        random.seed(seed)
+        self.clock = Clock()
+        self.store = MemoryStore(self.clock.now)
+        self.provider = ModelProvider(self.clock, self.deliver)
+        self.tools = Toolbox(
+            self.store,
+            OneProvider(self.provider),
+            Breakers(self.store, now=self.clock.now),
+            default_provider=PROVIDER,
+            now=self.clock.now,
+        )
+        self.executor = Executor(self.clock, _by_name(self.tools))
+        self.server = Server(self.clock, self.executor)
+        self.asked: list[AnySagaInput] = []
+
+    def merchant(self, **changes: Any) -> None:
+        """Set the scene: the merchant."""
+        values = {
+            "id": MERCHANT,
+            "name": "Demo",
+            "country": "DE",
+            "availability_rule": "on_capture",
+            "created_by": "test",
+            "fees": {"basis_points": 100, "fixed": 10},
+            **changes,
+        }
+        self.store.put(Merchant(**values))
+
+    # Who uses it
+
+    def ask(self, saga: AnySagaInput, *, workflow_id: str | None = None) -> Run:
+        """Start a saga as the API does, or a copy of it under another id as an operator may."""
+        self.asked.append(saga)
+        ref = saga.ref()
+        update = DECISION_UPDATE_ID if workflow_id is None else None
+        return self.server.start(
+            WORKFLOW_TYPES[ref.kind], workflow_id or ref.saga_id, saga, update=update
+        )
+
+    def deliver(self, event: ProviderEvent) -> None:
+        """A verified webhook comes in: stored once, applied by its workflow."""
+        stored = {(row.provider, row.event_id) for row in self.store.rows(ProviderEventRow)}
+        if (event.provider, event.event_id) not in stored:
+            self.store.put(
+                ProviderEventRow(
+                    provider=event.provider,
+                    event_id=event.event_id,
+                    event_type=event.event_type,
+                    object_reference=event.object_reference,
+                    operation_id=event.operation_id,
+                    effect_key=event.effect_key,
+                    payload={},
+                    status="received",
+                )
+            )
+        named = ProviderEventInput(provider=event.provider, event_id=event.event_id)
+        self.server.start(APPLY_PROVIDER_EVENT, event_workflow_id(named), named)
+
+    def parked(self) -> list[Run]:
+        """The runs that wait for a person."""
+        return [run for run in self.server.runs if run.open and run.attention]
+
+    def answer_truly(self, run: Run) -> None:
+        """A person looks into the provider's log, and answers a parked saga."""
+        effect = self._asked_about(run)
+        if effect is not None and effect.status in {"pending", "requires_action"}:
+            # Whoever says that it failed has made sure at the provider that it never will succeed.
+            effect.status, effect.payout_state = "declined", None
+        voided = effect is not None and effect.operation is ProviderOperation.AUTHORIZE
+        made = effect is not None and (
+            effect.status == "made" or (voided and effect.status == "taken back")
+        )
+        resolution = Resolution(
+            decision=ResolveDecision.SUCCEEDED if made else ResolveDecision.FAILED,
+            actor="ops",
+            reason="looked into the provider's log",
+            provider_reference=effect.reference if effect and made else None,
+        )
+        self.server.update(run, "resolve", f"resolve-{len(run.answers)}", resolution)
+
+    def _asked_about(self, run: Run) -> Effect | None:
+        """The effect that the run's last question is about, as the provider knows it."""
+        parked = [order for order in self.executor.parks if order.run_id in _family(self, run)]
+        (park,) = decoded(parked[-1].arguments, [Park])
+        keys = {
+            row.effect_key
+            for row in self.store.rows(JournalRow)
+            if (row.saga_id, row.step, row.attempt) == (park.saga.saga_id, park.step, park.attempt)
+        }
+        made = [effect for effect in self.provider.effects if effect.effect_key in keys]
+        return made[-1] if made else None
+
+
+def _family(world: World, run: Run) -> set[str]:
+    """The run and those it was reset from: it has inherited their questions."""
+    return {other.run_id for other in world.server.runs if other.workflow_id == run.workflow_id}
+
+
+def saga_of(run: Run) -> str:
+    """The operation that a run works on, under whatever id."""
+    return run.workflow_id.removesuffix("/copy")
+
+
+def _by_name(tools: Toolbox) -> Mapping[str, Callable[..., Any]]:
+    found = [*in_house_activities(tools), *provider_activities(tools)]
+    return {function.__temporal_activity_definition.name: function for function in found}  # type: ignore[attr-defined]
