@@ -78,7 +78,9 @@ async def adopt(
     compensates_it = (
         operation.attempt == row.attempt and operation.attempt_state == AttemptState.COMPENSATING
     )
-    if agrees and (compensates_it or known_before == "approved"):
+    # One that had been given up as absent is not: the compensation has passed it by.
+    left_to_it = compensates_it and known_before != "absent"
+    if agrees and (left_to_it or known_before == "approved"):
         return None
     return await _open(tools, work, saga, operation, row, outcome)
 
@@ -105,6 +107,8 @@ async def _open(
         )
         work.add(orphan)
         _tell(work, operation, row, undone=call is not None)
+        if call is None:
+            ask_a_person(work, saga, row.step)
     if call is None or orphan.status != "open":
         return None
     undo = plan(tools, saga, step, row.attempt, row.provider, call, None)
@@ -127,6 +131,23 @@ async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> bool:
     orphan.status = status
     orphan.settled_at = work.clock
     return True
+
+
+def ask_a_person(work: Work, saga: SagaRef, step: str) -> None:
+    """Tell those who watch that an effect stands which only a person can take back."""
+    outbox.emit(
+        work,
+        "saga.parked",
+        {
+            "object": "saga",
+            "workflow_id": saga.saga_id,
+            "operation_id": saga.operation_id,
+            "step": step,
+            "question": "An effect stands at the provider that was taken back here. Undo it there.",
+        },
+        merchant_id=saga.merchant_id,
+        payment_id=saga.payment_id,
+    )
 
 
 def _tell(work: Work, operation: Operation, row: JournalRow, *, undone: bool) -> None:

@@ -15,7 +15,6 @@ from recompense.contracts.sagas import ProviderEventInput, SagaKind
 from recompense.contracts.steps import (
     AnswerSource,
     ApplyEvent,
-    EffectPlan,
     EventApplied,
     EventTarget,
     PageRequest,
@@ -25,7 +24,7 @@ from recompense.contracts.steps import (
 )
 from recompense.domain.effects import AttemptState
 from recompense.domain.states import PayoutStatus
-from recompense.persistence import journal, outbox
+from recompense.persistence import journal
 from recompense.persistence.operations import existing, locked
 from recompense.persistence.saga_tables import JournalRow, Operation, ProviderEventRow
 from recompense.persistence.work import Work
@@ -82,7 +81,10 @@ class ProviderEventActivities:
                 signal=operation.saga_id,
                 word=_word(apply),
             )
-        if operation.kind == SagaKind.PAYOUT and row.step == "payout" and row.booked:
+        paid = row.booked and row.outcome_kind == "approved"
+        if operation.kind == SagaKind.PAYOUT and row.step == "payout" and paid:
+            # A payout that was given up as absent or declined has no later life: news of it is an
+            # orphan.
             return await self._later_life_of_payout(work, apply)
         undo = await orphans.adopt(self._tools, work, apply.effect.saga, row, apply.answer)
         detail = "an effect nobody waits for: it is taken back" if undo else "nothing new"
@@ -108,7 +110,7 @@ class ProviderEventActivities:
             undone = settle.answer is not None and is_undone(settle.answer)
             settled = await orphans.settle(work, settle.effect, undone=undone)
             if settled and not undone:
-                _ask_a_person(work, settle.effect)
+                orphans.ask_a_person(work, settle.effect.saga, settle.effect.step)
 
     @activity.defn(name="provider_event.relay")
     async def relay(self, page: PageRequest) -> tuple[ProviderEventInput, ...]:
@@ -135,19 +137,3 @@ async def _row_of(work: Work, stored: ProviderEventRow) -> JournalRow | None:
     if stored.operation_id is None:
         return None
     return await work.newest_effect(stored.operation_id, stored.provider)
-
-
-def _ask_a_person(work: Work, effect: EffectPlan) -> None:
-    outbox.emit(
-        work,
-        "saga.parked",
-        {
-            "object": "saga",
-            "workflow_id": effect.saga.saga_id,
-            "operation_id": effect.saga.operation_id,
-            "step": effect.step,
-            "question": "An effect stands at the provider that was taken back here. Undo it there.",
-        },
-        merchant_id=effect.saga.merchant_id,
-        payment_id=effect.saga.payment_id,
-    )

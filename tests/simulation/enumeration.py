@@ -42,7 +42,7 @@ def faults_of(scene_name: str) -> tuple[tuple[Fault, ...], ...]:
         found += [(Fault(kind, call, 1, 2),) for kind in ("F2", "F3", "F9")]
         found += [(Fault(kind, call, 1, FOR_EVER),) for kind in LASTING]
         # The last try of the series is the one that lands late.
-        found += [(Fault(kind, call, 1, 3), Fault("slow", call, 4)) for kind in ("F1", "F9")]
+        found += [(Fault("F1", call, 1, 3), Fault(kind, call, 4)) for kind in ("slow", "astray")]
         for kind in LOOKUP_FAULTS:
             found.append((Fault("F3", call), Fault(kind, LOOKUP)))
             found.append((Fault("F2", call), Fault(kind, LOOKUP, 1, 3)))

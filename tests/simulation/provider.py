@@ -50,6 +50,7 @@ from tests.simulation.provider_log import (
 LATENCY_SECONDS = 0.1
 TIMEOUT_SECONDS = 3.0
 TRAVELS_SECONDS = 4.5
+ASTRAY_SECONDS = 60.0
 SETTLES_AFTER_SECONDS = 4.0
 WINDOW = timedelta(days=1)
 
@@ -172,8 +173,12 @@ class ModelProvider:
         await self._fail_after(kind, call)
         return outcome
 
-    def _land(self, call: AnyMoneyCall) -> None:
+    def _land(self, call: AnyMoneyCall, *, announced: bool = False) -> None:
+        known = self._of(call.effect_key)
         self._once(call, "")
+        effect = self._of(call.effect_key)
+        if announced and known is None and effect is not None:
+            self._announce(effect, always=True)
 
     async def _fail_before(self, kind: str, call: AnyMoneyCall) -> None:
         match kind:
@@ -183,6 +188,11 @@ class ModelProvider:
             case "slow":
                 # Its bytes travel longer than we listen, though not longer than the terms allow.
                 self._clock.after(TRAVELS_SECONDS, lambda: self._land(call))
+                await Pause(TIMEOUT_SECONDS)
+                raise OutcomeUnknown("no usable answer: ReadTimeout")
+            case "astray":
+                # Longer than the terms allow: only a webhook tells of it.
+                self._clock.after(ASTRAY_SECONDS, lambda: self._land(call, announced=True))
                 await Pause(TIMEOUT_SECONDS)
                 raise OutcomeUnknown("no usable answer: ReadTimeout")
             case "F6":

@@ -290,6 +290,19 @@ async def effect_comes_too_late(stage: Stage, outcome: Any) -> None:
     )
 
 
+async def capture_comes_too_late(stage: Stage) -> None:
+    """A capture that was given up shows after all: nothing takes it back, and a person is asked."""
+    await _authorized(stage)
+    admitted = await stage.given("capture.admit", CAPTURE)
+    saga = CAPTURE.ref()
+    await stage.given("saga.resolve", _resolve(admitted.effect, ResolveDecision.FAILED))
+    await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
+    await stage.given("capture.release", StepRef(saga=saga, attempt=1))
+    report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
+    await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
+    await _event_arrives(stage, "cap_1:capture:1")
+
+
 async def sweeps_run(stage: Stage) -> None:
     """Money has become due, an authorization is past its validity, an event was left."""
     await _authorized(stage, expires_in_hours=-1, rule="after_days")

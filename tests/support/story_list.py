@@ -17,6 +17,7 @@ from tests.support.step_stories import (
     authorization_is_parked,
     authorization_is_recorded,
     authorization_is_refused,
+    capture_comes_too_late,
     captured_at_once,
     effect_comes_too_late,
     event_of_a_stranger,
@@ -162,6 +163,7 @@ STORIES: dict[str, tuple[Story, tuple[str, ...]]] = {
         lambda stage: effect_comes_too_late(stage, None),
         (*_EVENT, "provider_event.settle_orphan"),
     ),
+    "orphan, cannot be undone": (capture_comes_too_late, _EVENT),
     "sweeps": (sweeps_run, ("availability.release", "sweep.expiring", "provider_event.relay")),
 }
 COMMITS = {"availability.release": 3}
