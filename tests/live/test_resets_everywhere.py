@@ -11,10 +11,12 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
 from temporalio.client import WorkflowFailureError
+from temporalio.service import RPCError
 
 from recompense.contracts.sagas import (
     CaptureInput,
@@ -47,7 +49,9 @@ from workflows.refund import RefundPayment
 from workflows.void import VoidAuthorization
 
 SIDE_BY_SIDE = 16
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 15
+NEVER = "never"
+REFUSED = "Temporal does not reset to this event"
 
 Run = Callable[[Platform], Awaitable[Any]]
 """Runs a new saga of one lifecycle to its end, and gives its input."""
@@ -114,8 +118,13 @@ async def approved_and_paid_out(platform: Platform) -> Any:
     await captured(platform)
     saga = payout_input(amount=1_000)
     await platform.decide(Payout, saga)
-    await review(platform, saga, PayoutReview(decision=PayoutReviewDecision.APPROVE, actor="chief"))
+    await approve(platform, saga)
     return saga
+
+
+async def approve(platform: Platform, saga: Any) -> None:
+    word = PayoutReview(decision=PayoutReviewDecision.APPROVE, actor="chief")
+    await review(platform, saga, word)
 
 
 async def resolved(platform: Platform) -> Any:
@@ -123,12 +132,16 @@ async def resolved(platform: Platform) -> Any:
     platform.sandbox.arm("*", "timeout_after", times=-1, reference=saga.payment_id)
     asked = asyncio.create_task(platform.decide(AuthorizePayment, saga))
     await eventually(lambda: state_is(platform, saga, "parked"), 90)
+    await say_it_succeeded(platform, saga)
+    await asked
+    return saga
+
+
+async def say_it_succeeded(platform: Platform, saga: Any) -> None:
     said = Resolution(
         decision=ResolveDecision.SUCCEEDED, actor="ops", reason="seen", provider_reference="by_hand"
     )
     await platform.handle(saga).execute_update("resolve", said)
-    await asked
-    return saga
 
 
 async def compensated(platform: Platform) -> Any:
@@ -150,10 +163,15 @@ async def compensated_capture(platform: Platform) -> Any:
 
 @dataclass(frozen=True)
 class Lifecycle:
-    """How a saga comes to its end, and which ends a reset may bring, each with its attempt."""
+    """How a saga comes to its end, and which ends a reset may bring, each with its attempt.
+
+    `again` is what a person does who is asked again: a reset behind the question that leaves the
+    person's update out has dropped the answer.
+    """
 
     run: Run
     ends: frozenset[tuple[str, int]]
+    again: Callable[[Platform, Any], Awaitable[None]] | None = None
 
 
 LIFECYCLES = [
@@ -166,8 +184,8 @@ LIFECYCLES = [
     Lifecycle(voided, frozenset({("voided", 1)})),
     Lifecycle(refunded, frozenset({("refunded", 1)})),
     Lifecycle(paid_out, frozenset({("paid", 1)})),
-    Lifecycle(approved_and_paid_out, frozenset({("paid", 1)})),
-    Lifecycle(resolved, frozenset({("authorized", 1)})),
+    Lifecycle(approved_and_paid_out, frozenset({("paid", 1)}), approve),
+    Lifecycle(resolved, frozenset({("authorized", 1)}), say_it_succeeded),
     # The run after a closed attempt pays afresh, once; and no reset leaves it as it was.
     Lifecycle(compensated, frozenset({("captured", 2)})),
     Lifecycle(compensated_capture, frozenset({("captured", 2)})),
@@ -199,12 +217,13 @@ async def test_reset_at_any_event_makes_no_second_effect(
         "UPDATE merchants SET payout = jsonb_build_object('approval_above', 500)"
     )
     cases = await _cases(platform, lifecycle)
-    assert len({case.event_id for case in cases}) >= 4
     platform.sandbox.clear_faults()
-    told = await _side_by_side([lambda case=case: _ended_after(platform, case) for case in cases])
+    told = await _side_by_side([partial(_ended_after, platform, lifecycle, one) for one in cases])
+    done = [(case, *end) for case, end in zip(cases, told, strict=True) if end[0] != REFUSED]
+    assert len({case.event_id for case, *_ in done}) >= 4
     wrong = [
         (case.name, end, attempt)
-        for case, (end, attempt) in zip(cases, told, strict=True)
+        for case, end, attempt in done
         if not any(end.startswith(ok) and attempt == number for ok, number in lifecycle.ends)
     ]
     assert wrong == []
@@ -212,7 +231,7 @@ async def test_reset_at_any_event_makes_no_second_effect(
     assert [key for key, made in keys.items() if made > 1] == []
     await assert_books_agree(platform)
     count("effects counted", "live resets", len(keys))
-    for case in cases:
+    for case, *_ in done:
         count("cases by reset point", f"{lifecycle.run.__name__}: {case.kind}")
 
 
@@ -227,12 +246,7 @@ async def _cases(platform: Platform, lifecycle: Lifecycle) -> list[Ended]:
         event_id, kind = own[min(number, len(own) - 1)]
         return Ended(saga, run_id, event_id, kind, reapply)
 
-    return await _side_by_side(
-        [
-            lambda number=number, reapply=reapply: one(number, reapply=reapply)
-            for number, reapply in wanted
-        ]
-    )
+    return await _side_by_side([partial(one, number, reapply=again) for number, again in wanted])
 
 
 async def _to_its_end(platform: Platform, run: Run) -> Any:
@@ -242,24 +256,31 @@ async def _to_its_end(platform: Platform, run: Run) -> Any:
     return saga
 
 
-async def _ended_after(platform: Platform, case: Ended) -> tuple[str, int]:
+async def _ended_after(platform: Platform, lifecycle: Lifecycle, case: Ended) -> tuple[str, int]:
     """How the saga ended after its reset, and in which attempt."""
-    await reset(platform, case.saga, case.run_id, case.event_id, reapply=case.reapply)
+    try:
+        await reset(platform, case.saga, case.run_id, case.event_id, reapply=case.reapply)
+    except RPCError as refused:
+        # A task that only brought an update is written as one batch: its start is no boundary.
+        if case.kind != "started" or "must be at the boundary" not in refused.message:
+            raise
+        return REFUSED, 0
     ended = await _end_of(platform, case)
+    if ended == NEVER and lifecycle.again is not None and not case.reapply:
+        await lifecycle.again(platform, case.saga)
+        ended = await _end_of(platform, case)
     row = await operation(platform, case.saga)
     return ended, row["attempt"]
 
 
 async def _end_of(platform: Platform, case: Ended) -> str:
-    """What the new run ended with; one that does not end is told apart, and stopped."""
-    handle = platform.handle(case.saga)
+    """What the new run ended with."""
     try:
-        result = await asyncio.wait_for(handle.result(), PATIENCE_SECONDS)
+        result = await asyncio.wait_for(platform.handle(case.saga).result(), PATIENCE_SECONDS)
     except WorkflowFailureError as failed:
         return f"failed: {failed.cause}"
     except TimeoutError:
-        await handle.terminate()
-        return "never"
+        return NEVER
     return str(result["ended"])
 
 

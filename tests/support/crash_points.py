@@ -108,7 +108,7 @@ def _watch_activities(points: _Points) -> None:
     ) -> ActivityInboundInterceptor:
         return Watched(intercept(boundary, following))
 
-    FailureBoundary.intercept_activity = watched  # type: ignore[method-assign]  # a test's own worker
+    FailureBoundary.intercept_activity = watched  # type: ignore[assignment,method-assign]  # a test's own worker
 
 
 def _watch_transactions(points: _Points) -> None:
@@ -123,7 +123,7 @@ def _watch_transactions(points: _Points) -> None:
             points.reached("before_commit")
         points.reached("after_commit")
 
-    Database.transaction = watched  # type: ignore[method-assign]  # a test's own worker
+    Database.transaction = watched  # type: ignore[assignment,method-assign]  # a test's own worker
 
 
 def _watch_calls(points: _Points) -> None:
@@ -135,4 +135,4 @@ def _watch_calls(points: _Points) -> None:
         points.reached("after_provider_call")
         return answer
 
-    ObservedTransport.call = watched  # type: ignore[method-assign]  # a test's own worker
+    ObservedTransport.call = watched  # type: ignore[assignment,method-assign]  # a test's own worker
