@@ -121,6 +121,9 @@ def payments_agree(world: World) -> Iterator[str]:
             closed = (
                 effect.closed and taken(world.provider.effects, effect.reference) == effect.amount
             )
+            rest = payment.amount_authorized - payment.amount_captured - payment.amount_voided
+            if effect.closed and rest:
+                yield f"{payment.id} has {rest} left, and the provider has closed it"
             if not held and not closed:
                 yield f"{payment.id} is {payment.status}, and {effect.effect_key} stands"
             if (effect.amount, effect.currency) != (payment.amount, payment.currency):

@@ -18,3 +18,7 @@ def test_planted_defect_breaks_an_invariant_in_its_case(name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         mutant.plant(patch)
         assert play(case_of(mutant.caught_by)).wrong, mutant.plant.__doc__
+
+
+def test_list_of_planted_defects_is_long_enough() -> None:
+    assert len(MUTANTS) >= 30

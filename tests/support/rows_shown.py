@@ -1,12 +1,30 @@
-"""Rows of two stores in a form in which they can be compared."""
+"""A store under test, and its rows in a form in which they can be compared."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from recompense.persistence.saga_tables import JournalRow
+from recompense.persistence.work import Work
+
 LATER = datetime(2100, 1, 1, tzinfo=UTC)
 EARLIER = datetime(2000, 1, 1, tzinfo=UTC)
+
+
+class TakenBack(Exception):
+    """The script gives a transaction up."""
+
+
+@dataclass
+class Actor:
+    """One store under test, and the rows that it has read in earlier transactions."""
+
+    open: Callable[[], AbstractAsyncContextManager[Work]]
+    read: dict[tuple[str, str], JournalRow] = field(default_factory=dict)
 
 
 def shown(rows: list[Any]) -> list[dict[str, Any]]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -24,21 +22,9 @@ from recompense.persistence.saga_tables import (
 )
 from recompense.persistence.tables import Capture, Payment, Payout
 from recompense.persistence.work import Work
-from tests.support.rows_shown import EARLIER, LATER, shown
+from tests.support.rows_shown import EARLIER, LATER, Actor, TakenBack, shown
 
 MERCHANT = "mer_1"
-
-
-class TakenBack(Exception):
-    """The script gives a transaction up."""
-
-
-@dataclass
-class Actor:
-    """One store under test, and the rows that it has read in earlier transactions."""
-
-    open: Callable[[], AbstractAsyncContextManager[Work]]
-    read: dict[tuple[str, str], JournalRow] = field(default_factory=dict)
 
 
 async def transaction(actor: Actor, steps: list[tuple[str, int, int]]) -> list[object]:

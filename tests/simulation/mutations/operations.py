@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ActivityError
 
 from activities import admission, bookings, captures, payouts, refunds, steps, voids
 from activities import authorization as authorizations
@@ -16,6 +17,8 @@ from recompense.contracts.steps import CompensationPlan, EventTarget
 from recompense.domain.effects import AttemptState
 from recompense.persistence import operations
 from recompense.persistence.saga_tables import Attempt, OperationRun
+from workflows.effects import Effects
+from workflows.turns import never_happened
 
 RECORDERS = (authorizations, captures, voids, refunds, payouts)
 
@@ -57,17 +60,17 @@ def m_unknown_is_taken_back(patch: pytest.MonkeyPatch) -> None:
         return None
 
     patch.setattr(SagaActivities, "_undo", undo)
-    _cancel_at_once(patch)
+    _give_up_what_is_unknown(patch)
 
 
-def _cancel_at_once(patch: pytest.MonkeyPatch) -> None:
-    from workflows.authorize import AuthorizePayment
-    from workflows.turns import canceled
+def _give_up_what_is_unknown(patch: pytest.MonkeyPatch) -> None:
+    async def find_out(self: Any, plan: Any, why: str) -> Any:
+        try:
+            return await self._look_up(plan, "what became of it?")
+        except ActivityError as failure:
+            raise never_happened(plan.provider, "done") from failure
 
-    async def known(self: Any, plan: Any) -> Any:
-        raise canceled()
-
-    patch.setattr(AuthorizePayment, "known_without_sending", known)
+    patch.setattr(Effects, "_find_out", find_out)
 
 
 def m_a_recorded_attempt_is_taken_back(patch: pytest.MonkeyPatch) -> None:
@@ -100,17 +103,6 @@ def m_compensating_goes_forward(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(operations, "_verdict", verdict)
 
 
-def m_closed_goes_forward(patch: pytest.MonkeyPatch) -> None:
-    """A run whose attempt was closed goes on with it."""
-    original = operations._verdict
-
-    def verdict(*given: Any) -> Verdict:
-        found = original(*given)
-        return Verdict.PROCEED if found is Verdict.SUPERSEDED else found
-
-    patch.setattr(operations, "_verdict", verdict)
-
-
 def m_every_run_pays_afresh(patch: pytest.MonkeyPatch) -> None:
     """A run that was there before the attempt closed opens the next one too."""
 
@@ -131,11 +123,6 @@ def m_every_run_pays_afresh(patch: pytest.MonkeyPatch) -> None:
 
     for module in (operations, steps):
         patch.setattr(module, "stand", stand)
-
-
-def m_a_declined_saga_pays_afresh(patch: pytest.MonkeyPatch) -> None:
-    """A closed attempt of which the caller was told a decline is opened again."""
-    patch.setattr(operations, "_replayable", lambda operation: True)
 
 
 def m_admit_decides_again(patch: pytest.MonkeyPatch) -> None:
@@ -179,17 +166,6 @@ def _recording(patch: pytest.MonkeyPatch, change: Any) -> None:
 
     for module in RECORDERS:
         patch.setattr(module, "begin_record", begin)
-
-
-def m_released_twice(patch: pytest.MonkeyPatch) -> None:
-    """A release does not ask whether its attempt is still compensating."""
-    original = steps.begin_release
-
-    async def begin(*given: Any) -> Any:
-        return replace(await original(*given), due=True)
-
-    for module in RECORDERS:
-        patch.setattr(module, "begin_release", begin)
 
 
 def m_not_released(patch: pytest.MonkeyPatch) -> None:

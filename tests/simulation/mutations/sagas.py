@@ -26,11 +26,6 @@ def m_orphans_are_not_undone(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(ApplyProviderEvent, "_undo", undo)
 
 
-def m_a_verdict_is_not_heard(patch: pytest.MonkeyPatch) -> None:
-    """A step says that the run must go another way, and it goes on."""
-    patch.setattr(Saga, "proceed", lambda self, recorded: None)
-
-
 def m_a_cancel_ends_what_is_pending(patch: pytest.MonkeyPatch) -> None:
     """A cancel takes back what the provider has not decided."""
     patch.setattr(Effects, "is_interrupted", lambda self, answer: self.cancel_requested)
