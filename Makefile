@@ -17,7 +17,7 @@ bench: setup ## the tables of the benchmarks
 	@.venv/bin/python -m benchmarks
 
 soak: setup ## the long reliability run
-	@.venv/bin/python -m benchmarks.soak
+	@scripts/soak
 
 up: setup ## the stack in the background
 	@.venv/bin/recompense stack up

@@ -117,16 +117,20 @@ async def _open(
     return undo
 
 
-async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> None:
-    """Write that an orphan was undone, or that a person has to look."""
+async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> bool:
+    """Write that an orphan was undone, or that a person has to look. False: that was written
+    before, by an earlier try.
+    """
     step = undo.step.removesuffix(_ORPHAN_SUFFIX)
     orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt)
     if orphan is None:
         raise InvariantBroken(f"{undo.step} of {undo.saga.saga_id} undoes no orphan")
-    if orphan.status == "undone":
-        return
-    orphan.status = "undone" if undone else "parked"
+    status = "undone" if undone else "parked"
+    if orphan.status in {"undone", status}:
+        return False
+    orphan.status = status
     orphan.settled_at = work.clock
+    return True
 
 
 def ask_a_person(work: Work, saga: SagaRef, step: str) -> None:

@@ -108,8 +108,8 @@ class ProviderEventActivities:
                 journal.write_outcome(work, row, settle.answer)
                 row.booked = row.final
             undone = settle.answer is not None and is_undone(settle.answer)
-            await orphans.settle(work, settle.effect, undone=undone)
-            if not undone:
+            settled = await orphans.settle(work, settle.effect, undone=undone)
+            if settled and not undone:
                 orphans.ask_a_person(work, settle.effect.saga, settle.effect.step)
 
     @activity.defn(name="provider_event.relay")

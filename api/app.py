@@ -60,7 +60,11 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
         )
         yield Parts(
             options=Options(
-                settings.max_body_bytes, settings.temporal_ui_url, settings.default_provider
+                max_body_bytes=settings.max_body_bytes,
+                temporal_ui_url=settings.temporal_ui_url,
+                default_provider=settings.default_provider,
+                watch_interval_seconds=settings.watch_interval_seconds,
+                watch_stuck_after_seconds=settings.watch_stuck_after_seconds,
             ),
             database=database,
             temporal=temporal,

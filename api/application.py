@@ -36,7 +36,8 @@ from api.routes import (
     system,
     webhooks,
 )
-from recompense.observability import HttpMetrics
+from api.watching import Watching
+from recompense.observability import HttpMetrics, WatchMetrics
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -91,6 +92,7 @@ def build_app(open_parts: OpenParts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = HttpMetrics(CollectorRegistry())
+    app.state.watching = Watching(WatchMetrics(app.state.metrics.registry))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented seam
     app.state.openapi_json = json.dumps(document(app))
     app.add_middleware(Edge, metrics=app.state.metrics)

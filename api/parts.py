@@ -23,6 +23,8 @@ class Options:
     max_body_bytes: int = 65_536
     temporal_ui_url: str = "http://127.0.0.1:8233"
     default_provider: str = "sandbox"
+    watch_interval_seconds: float = 15
+    watch_stuck_after_seconds: float = 900
 
 
 @dataclass(frozen=True)

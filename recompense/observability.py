@@ -9,7 +9,7 @@ from collections.abc import Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from recompense.domain.card_numbers import without_card_numbers
 
@@ -92,4 +92,34 @@ class HttpMetrics:
             ["method", "route"],
             registry=registry,
             buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+        )
+
+
+class WatchMetrics:
+    """What the watch found, one sample for each question. The docs say what to do about each."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.found = Gauge(
+            "recompense_watch_found",
+            "What the watch has found; it counts to 1000.",
+            ["watch"],
+            registry=registry,
+        )
+        self.oldest_seconds = Gauge(
+            "recompense_watch_oldest_seconds",
+            "Age of the oldest of it.",
+            ["watch"],
+            registry=registry,
+        )
+        self.wrong = Gauge(
+            "recompense_watch_wrong",
+            "1 when somebody has to look now.",
+            ["watch"],
+            registry=registry,
+        )
+        self.answered = Gauge(
+            "recompense_watch_answered",
+            "0 when the database did not answer in time: the other samples are then old.",
+            ["watch"],
+            registry=registry,
         )

@@ -128,6 +128,14 @@ class Settings(BaseSettings):
     seal_interval_seconds: float = Field(
         0.2, gt=0, description="How often new ledger entries are sealed."
     )
+    watch_interval_seconds: float = Field(
+        15, ge=15, description="How old the watch's gauges on /metrics may be; 15 s at least."
+    )
+    watch_stuck_after_seconds: float = Field(
+        900,
+        gt=0,
+        description="After how long a saga that neither moves nor waits for anybody is stuck.",
+    )
     namespace_retention_days: int = Field(
         90, ge=1, description="How long the embedded Temporal keeps the histories of closed sagas."
     )

@@ -73,7 +73,13 @@ async def read_readiness(request: Request) -> Response:
 
 @router.get("/metrics", include_in_schema=False)
 async def read_metrics(request: Request) -> Response:
-    """Prometheus."""
+    """Prometheus: what this process counts, and what the watch finds in the database."""
+    parts, watching = parts_of(request), request.app.state.watching
+    await watching.refresh(
+        parts.database,
+        interval_seconds=parts.options.watch_interval_seconds,
+        stuck_after_seconds=parts.options.watch_stuck_after_seconds,
+    )
     registry = request.app.state.metrics.registry
     return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 

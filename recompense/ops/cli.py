@@ -85,6 +85,22 @@ def replay_check(
 
 
 @app.command()
+def verify(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON for a program to read.")
+    ] = False,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(envvar="RECOMPENSE_DATA_DIR", help="The data directory of the stack."),
+    ] = None,
+) -> None:
+    """Ask what the watch asks, and check all payments. Exit status 1 when something is wrong."""
+    from recompense.ops.watch import verify as verify_all
+
+    raise typer.Exit(verify_all(data_dir, as_json=as_json))
+
+
+@app.command()
 def demo(
     data_dir: Annotated[
         Path | None,

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from pydantic import TypeAdapter
 
-from recompense.contracts.provider import AnyMoneyCall, CallRecord
+from recompense.contracts.provider import AnyMoneyCall, CallRecord, PayoutState
 from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan, KnownOutcome
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence.saga_tables import JournalRow
@@ -95,7 +95,11 @@ def known_answer(row: JournalRow) -> EffectAnswer | None:
     """What the journal knows of an effect; None while nobody knows."""
     if row.outcome is None:
         return None
-    return EffectAnswer(outcome=_OUTCOME.validate_python(row.outcome), source=AnswerSource.JOURNAL)
+    return EffectAnswer(
+        outcome=_OUTCOME.validate_python(row.outcome),
+        source=AnswerSource.JOURNAL,
+        payout_state=None if row.payout_state is None else PayoutState(row.payout_state),
+    )
 
 
 def call_of(row: JournalRow) -> AnyMoneyCall:
@@ -111,6 +115,9 @@ def write_outcome(work: Work, row: JournalRow, answer: EffectAnswer) -> bool:
     """
     kind = answer.outcome.kind
     _append_calls(row, answer.calls)
+    if answer.payout_state is not None:
+        # A person's word knows no such state: that a payout came back must not be lost to it.
+        row.payout_state = answer.payout_state
     if row.final:
         return _agrees(row, answer)
     row.outcome = answer.outcome.model_dump(mode="json")

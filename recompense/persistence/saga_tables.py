@@ -108,6 +108,7 @@ class JournalRow(SQLModel, table=True):
     outcome_kind: str | None = None
     outcome: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     outcome_source: str | None = None
+    payout_state: str | None = None
     final: bool = False
     booked: bool = False
     recorded_at: datetime | None = Field(sa_column=optional_moment(), default=None)

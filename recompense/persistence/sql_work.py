@@ -291,12 +291,13 @@ class SqlWork(SqlOperations):
         return [(capture_id, payment_id) for capture_id, payment_id in found.all()]
 
     async def mark_event(self, provider: str, event_id: str, status: str, detail: str) -> None:
-        """Say what became of a stored event."""
+        """Say what became of a stored event, once."""
         await self._session.exec(
             update(ProviderEventRow)
             .where(
                 col(ProviderEventRow.provider) == provider,
                 col(ProviderEventRow.event_id) == event_id,
+                col(ProviderEventRow.status) == "received",
             )
             .values(status=status, detail=detail, applied_at=func.clock_timestamp())
         )

@@ -168,7 +168,7 @@ class InboxRows(Protocol):
     """Stored webhooks, and the breakers."""
 
     async def mark_event(self, provider: str, event_id: str, status: str, detail: str) -> None:
-        """Say what became of a stored event."""
+        """Say what became of a stored event, once: one that was applied or ignored stays so."""
         ...
 
     async def unapplied_events(

@@ -19,6 +19,7 @@ from recompense.contracts.sagas import (
 from recompense.contracts.words import AnySagaInput
 from recompense.domain.ids import IdPrefix, new_id
 from tests.support.books import assert_books_agree
+from tests.support.census import count
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
@@ -128,6 +129,8 @@ async def test_every_fault_once_ends_well(patient_platform: Platform, operation:
         assert (decided.resource is None) == (operation == "void" and fault in REFUSED)
 
     await asyncio.gather(*(one(fault) for fault in FAULTS))
+    for fault in FAULTS:
+        count("cases by fault", f"{fault}, once")
     await assert_books_agree(platform)
 
 

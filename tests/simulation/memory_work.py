@@ -200,9 +200,9 @@ class MemoryWork(MemoryRows):
     # The inbox and the breakers
 
     async def mark_event(self, provider: str, event_id: str, status: str, detail: str) -> None:
-        """Say what became of a stored event."""
+        """Say what became of a stored event, once."""
         row = await self.get(ProviderEventRow, (provider, event_id))
-        if row is not None:
+        if row is not None and row.status == "received":
             row.status, row.detail, row.applied_at = status, detail, self.clock
 
     async def unapplied_events(

@@ -81,7 +81,7 @@ def _reviewing(decision: PayoutReviewDecision) -> Play:
 
         def again() -> None:
             nonlocal tries
-            if tries > INSISTS:
+            if tries > INSISTS and not _awaits_approval(world):
                 return
             tries += 1
             word = PayoutReview(decision=decision, actor="boss", reason="looked at it")

@@ -5,6 +5,7 @@ with the provider.
 from __future__ import annotations
 
 from recompense.persistence.verify import verify
+from tests.support.census import count
 from tests.support.platform import Platform
 
 PAYMENTS_DISAGREE = """
@@ -32,6 +33,7 @@ async def assert_books_agree(platform: Platform) -> None:
     assert await platform.rows(PAYMENTS_DISAGREE) == []
     assert await platform.rows(UNBOOKED) == []
     await _assert_provider_agrees(platform)
+    count("invariants checked", "platform: ledger, rows and provider agree")
 
 
 async def _assert_provider_agrees(platform: Platform) -> None:

@@ -8,6 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -37,10 +38,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 @pytest.fixture
 def database_url(postgres_server: PostgresServer) -> Iterator[str]:
     """The `postgresql://` address of a migrated database of this test's own."""
-    name = f"test_{uuid4().hex}"
-    _copy_database(postgres_server, TEMPLATE, name)
-    yield postgres_server.url(name)
-    _drop_database(postgres_server, name)
+    with fresh_database(postgres_server) as url:
+        yield url
 
 
 @pytest.fixture
@@ -49,6 +48,15 @@ async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     engine = create_async_engine(with_driver(database_url), pool_size=40, max_overflow=0)
     yield engine
     await engine.dispose()
+
+
+@contextmanager
+def fresh_database(server: PostgresServer) -> Iterator[str]:
+    """A migrated database for the length of a block, for a test that needs more than one."""
+    name = f"test_{uuid4().hex}"
+    _copy_database(server, TEMPLATE, name)
+    yield server.url(name)
+    _drop_database(server, name)
 
 
 def _fastest_directory() -> Path:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from recompense.contracts.sagas import (
@@ -17,6 +18,13 @@ from recompense.contracts.sagas import (
 from recompense.domain.ids import IdPrefix, new_id
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from workflows.authorize import AuthorizePayment
+
+_SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
+_UPDATES = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE
+_RESETTABLE = {
+    EventType.EVENT_TYPE_WORKFLOW_TASK_STARTED: "started",
+    EventType.EVENT_TYPE_WORKFLOW_TASK_COMPLETED: "completed",
+}
 
 
 async def eventually(condition: Callable[[], Any], seconds: float = 30) -> Any:
@@ -73,8 +81,11 @@ async def captured(platform: Platform) -> Any:
     return authorize
 
 
-async def reset(platform: Platform, saga: Any, run_id: str, event_id: int) -> None:
-    """Reset as the Temporal UI does."""
+async def reset(
+    platform: Platform, saga: Any, run_id: str, event_id: int, *, reapply: bool = True
+) -> None:
+    """Reset as the Temporal UI does; `reapply`: whether later signals and updates come again."""
+    excluded = () if reapply else (_SIGNALS, _UPDATES)
     await platform.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=platform.client.namespace,
@@ -82,8 +93,20 @@ async def reset(platform: Platform, saga: Any, run_id: str, event_id: int) -> No
             reason="a test",
             workflow_task_finish_event_id=event_id,
             request_id=new_id(IdPrefix.EVENT),
+            reset_reapply_exclude_types=excluded,
         )
     )
+
+
+async def reset_points(platform: Platform, saga: Any) -> tuple[str, list[tuple[int, str]]]:
+    """The run of a saga, and each event that it may be reset to with what it is."""
+    history = await platform.handle(saga).fetch_history()
+    points = [
+        (event.event_id, _RESETTABLE[event.event_type])
+        for event in history.events
+        if event.event_type in _RESETTABLE
+    ]
+    return history.run_id, points
 
 
 async def has_effect(platform: Platform, saga: Any, kind: str) -> bool:

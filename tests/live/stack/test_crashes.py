@@ -14,15 +14,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
-from recompense.persistence.database import Database
-from recompense.persistence.verify import verify
+from tests.support.census import SOAK, count
 from tests.support.stack import TestStack, stack_of_its_own
+from tests.support.stack_books import assert_nothing_lost_or_doubled, quiet
 
 PAYMENTS = 120
 IN_FLIGHT = 8
+PARTS = ["workers", "api", "temporal", "postgres", "sandbox"]
+SOAK_ROUNDS = 4
+"""Each round has a seed of its own for each part."""
 PATIENCE_SECONDS = 120
 PAYOUT = {
     "merchant_id": "mer_demo",
@@ -133,9 +135,12 @@ class Burst:
         raise AssertionError(f"{step} of {number} never had an outcome: {self.statuses}")
 
 
-@pytest.mark.parametrize("part", ["workers", "api", "temporal", "postgres", "sandbox"])
-async def test_killed_part_loses_and_doubles_nothing(stack: TestStack, part: str) -> None:
-    burst = Burst(stack, seed=["workers", "api", "temporal", "postgres", "sandbox"].index(part))
+@pytest.mark.parametrize("round_", range(SOAK_ROUNDS if SOAK else 1))
+@pytest.mark.parametrize("part", PARTS)
+async def test_killed_part_loses_and_doubles_nothing(
+    stack: TestStack, part: str, round_: int
+) -> None:
+    burst = Burst(stack, seed=round_ * len(PARTS) + PARTS.index(part))
     running = asyncio.create_task(burst.run())
     while burst.done < PAYMENTS // 4 and not running.done():
         await asyncio.sleep(0.05)
@@ -145,11 +150,9 @@ async def test_killed_part_loses_and_doubles_nothing(stack: TestStack, part: str
     await running
     assert set(_pids(stack, part)).isdisjoint(victims), "nobody died: the case proves nothing"
     assert all(_ended_well(resource) for resource in burst.acknowledged)
-    await _quiet(stack)
-    _nothing_is_lost_or_doubled(stack, burst)
-    async with Database(stack.file()["database_url"]).engine.connect() as connection:
-        report = await verify(connection)
-    assert report.in_order, report.first_wrong
+    await quiet(stack)
+    await assert_nothing_lost_or_doubled(stack, burst.acknowledged)
+    count("cases by fault", f"kill -9 of {part} during a burst")
 
 
 def _pids(stack: TestStack, part: str) -> list[int]:
@@ -159,53 +162,3 @@ def _pids(stack: TestStack, part: str) -> list[int]:
 
 def _ended_well(resource: dict[str, Any]) -> bool:
     return resource["status"] not in {"processing", "pending"}
-
-
-async def _quiet(stack: TestStack) -> None:
-    """Wait until no saga is under way. None may need a person."""
-    for _ in range(300):
-        with psycopg.connect(stack.file()["database_url"]) as connection:
-            states: dict[str, int] = dict(
-                connection.execute(
-                    "SELECT saga_state, count(*) FROM operations GROUP BY saga_state"
-                ).fetchall()
-            )
-        if not states.get("running") and not states.get("compensating"):
-            break
-        await asyncio.sleep(0.2)
-    assert set(states) <= {"done"}, states
-
-
-def _nothing_is_lost_or_doubled(stack: TestStack, burst: Burst) -> None:
-    with httpx.Client(base_url=stack.file()["sandbox_url"], trust_env=False) as http:
-        effects = http.get("/_control/effects").json()["data"]
-    keys = Counter(effect["effect_key"] for effect in effects)
-    assert [key for key, count in keys.items() if count > 1] == []
-    with psycopg.connect(stack.file()["database_url"]) as connection:
-        paid = connection.execute(
-            "SELECT coalesce(sum(amount), 0) FROM payouts WHERE status = 'paid'"
-        ).fetchone()
-        approved = {
-            row[0]
-            for row in connection.execute(
-                "SELECT effect_key FROM journal WHERE outcome_kind = 'approved' AND booked"
-            )
-        }
-        payments = {
-            row[0]: row[1:]
-            for row in connection.execute(
-                "SELECT id, amount_authorized, amount_captured, amount_refunded FROM payments"
-            )
-        }
-    assert set(keys) == approved
-    for resource in burst.acknowledged:
-        payment_id = resource.get("payment_id") or resource["id"]
-        assert payment_id in payments or resource["object"] == "payout"
-    made: Counter[tuple[str, str]] = Counter()
-    for effect in effects:
-        made[effect["operation"], effect["currency"]] += effect["amount"]
-    assert made["authorize", "EUR"] == sum(row[0] for row in payments.values())
-    assert made["capture", "EUR"] == sum(row[1] for row in payments.values())
-    assert paid is not None
-    assert made["payout", "EUR"] == paid[0]
-    assert made["refund", "EUR"] == sum(row[2] for row in payments.values())

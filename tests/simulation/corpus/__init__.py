@@ -1,6 +1,7 @@
 """Cases by name, one a line with the reason behind a `#`; `cases.txt` is committed.
 
 A failing case of a run is shrunk and added to `found.txt`, which is played first from then on.
+`open.txt` names the cases that are known to fail: a test holds that each of them still does.
 """
 
 from __future__ import annotations
@@ -13,8 +14,17 @@ _SEPARATOR = "  # "
 
 def kept() -> list[str]:
     """The names of all kept cases, those of the last failing run first."""
+    return _names("found.txt", "cases.txt")
+
+
+def still_open() -> list[str]:
+    """The names of the cases that are known to fail."""
+    return _names("open.txt")
+
+
+def _names(*files: str) -> list[str]:
     names: list[str] = []
-    for file in (_HERE / "found.txt", _HERE / "cases.txt"):
+    for file in (_HERE / name for name in files):
         if file.exists():
             lines = file.read_text().splitlines()
             names += [line.partition(_SEPARATOR)[0].strip() for line in lines if line.strip()]

@@ -208,6 +208,7 @@ CREATE TABLE journal (
     outcome_kind text,
     outcome jsonb,
     outcome_source text,
+    payout_state text,
     final boolean NOT NULL DEFAULT false,
     booked boolean NOT NULL DEFAULT false,
     recorded_at timestamptz,

@@ -1,0 +1,80 @@
+"""What `/metrics` says of the watch."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import psycopg
+import pytest
+from prometheus_client import CollectorRegistry
+
+from api.watching import Watching
+from recompense.observability import WatchMetrics
+from recompense.persistence.database import Database
+
+ALWAYS, HOURLY = 0.0, 3600.0
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    """A database whose pool has one connection: the watch may need no more."""
+    database = Database(database_url, pool_size=1)
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    """A registry of this test's own."""
+    return CollectorRegistry()
+
+
+@pytest.fixture
+def watching(registry: CollectorRegistry) -> Watching:
+    """A watch that was never asked."""
+    return Watching(WatchMetrics(registry))
+
+
+def _drop_a_guard(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("DROP TRIGGER ledger_seals_no_change ON ledger_seals")
+
+
+def _sample(registry: CollectorRegistry, gauge: str, watch: str = "guards") -> float | None:
+    return registry.get_sample_value(f"recompense_watch_{gauge}", {"watch": watch})
+
+
+async def _refresh(watching: Watching, database: Database, interval_seconds: float) -> None:
+    await watching.refresh(database, interval_seconds=interval_seconds, stuck_after_seconds=900)
+
+
+async def test_gauges_show_a_planted_violation(
+    watching: Watching, registry: CollectorRegistry, database: Database, database_url: str
+) -> None:
+    await _refresh(watching, database, ALWAYS)
+    assert [_sample(registry, one) for one in ("answered", "found", "wrong")] == [1, 0, 0]
+    _drop_a_guard(database_url)
+    await _refresh(watching, database, ALWAYS)
+    assert [_sample(registry, one) for one in ("answered", "found", "wrong")] == [1, 1, 1]
+    assert _sample(registry, "wrong", "payments") == 0
+
+
+async def test_scrapes_within_the_interval_ask_once(
+    watching: Watching, registry: CollectorRegistry, database: Database, database_url: str
+) -> None:
+    await asyncio.gather(*(_refresh(watching, database, HOURLY) for _ in range(8)))
+    _drop_a_guard(database_url)
+    await _refresh(watching, database, HOURLY)
+    assert _sample(registry, "found") == 0
+
+
+async def test_database_that_is_away_is_shown_and_keeps_the_last_samples(
+    watching: Watching, registry: CollectorRegistry, database: Database, database_url: str
+) -> None:
+    _drop_a_guard(database_url)
+    await _refresh(watching, database, ALWAYS)
+    away = Database("postgresql://someone@127.0.0.1:1/nowhere")
+    await _refresh(watching, away, ALWAYS)
+    assert [_sample(registry, one) for one in ("answered", "found", "wrong")] == [0, 1, 1]
+    await away.close()
