@@ -20,7 +20,6 @@ from recompense.contracts.sagas import (
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.tables import Payout
 from tests.simulation.instances import decoded
-from tests.simulation.runs import Run
 from tests.simulation.world import MERCHANT, World
 
 AMOUNT = 10_000
@@ -56,7 +55,9 @@ PAYOUT = PayoutInput(
 
 INSISTS = 60
 
-Play = Callable[[World, Run], None]
+PAYOUT_SAGA = PAYOUT.ref().saga_id
+
+Play = Callable[[World], None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class Scene:
 def _reviewing(decision: PayoutReviewDecision) -> Play:
     """A person who insists: asks again until the word was taken, or cannot be taken any more."""
 
-    def play(world: World, run: Run) -> None:
+    def play(world: World) -> None:
         tries = 0
 
         def again() -> None:
@@ -85,10 +86,12 @@ def _reviewing(decision: PayoutReviewDecision) -> Play:
                 return
             tries += 1
             word = PayoutReview(decision=decision, actor="boss", reason="looked at it")
-            if _awaits_approval(world) or not _answered(world, run.workflow_id):
+            if _awaits_approval(world) or not _answered(world):
                 for present in world.server.runs:
-                    if present.open and present.workflow_id.startswith(run.workflow_id):
-                        world.server.update(present, "review", f"review-{tries}", word)
+                    if present.open and present.workflow_id.startswith(PAYOUT_SAGA):
+                        world.server.update(
+                            present, "review", f"review-{world.clock.seconds}", word
+                        )
                         break
             world.clock.after(1.5 if tries < 40 else 1800, again)
 
@@ -97,13 +100,20 @@ def _reviewing(decision: PayoutReviewDecision) -> Play:
     return play
 
 
+def _tell_first_open(world: World, word: PayoutReview) -> None:
+    for run in world.server.runs:
+        if run.open and run.workflow_id.startswith(PAYOUT_SAGA):
+            world.server.update(run, "review", f"review-{world.clock.seconds}", word)
+            return
+
+
 def _awaits_approval(world: World) -> bool:
     return any(row.status == "awaiting_approval" for row in world.store.rows(Payout))
 
 
-def _answered(world: World, workflow_id: str) -> bool:
+def _answered(world: World) -> bool:
     for run in world.server.runs:
-        if not run.workflow_id.startswith(workflow_id):
+        if not run.workflow_id.startswith(PAYOUT_SAGA):
             continue
         for name, answer in run.answers.items():
             if name.startswith("review") and answer.result is not None:
