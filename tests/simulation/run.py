@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 
@@ -96,9 +97,10 @@ def main() -> int:
         return _one(asked.case)
     started = time.perf_counter()
     tally = Tally()
-    with get_context("spawn").Pool(asked.processes) as pool:
-        parts = [(part, asked.processes, asked.count) for part in range(asked.processes)]
-        for result in pool.starmap(shard, parts):
+    parts, count = asked.processes, asked.count
+    # Not a `Pool`: that one waits for ever for the work of a process that was killed.
+    with ProcessPoolExecutor(parts, mp_context=get_context("spawn")) as pool:
+        for result in pool.map(shard, range(parts), [parts] * parts, [count] * parts):
             tally.plus(result)
     _show(tally, time.perf_counter() - started)
     return 1 if tally.failures else 0
