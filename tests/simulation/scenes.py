@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from recompense.contracts.provider import PayoutState, ProviderOperation
@@ -19,7 +20,6 @@ from recompense.contracts.sagas import (
 )
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.tables import Payout
-from tests.simulation.instances import decoded
 from tests.simulation.world import MERCHANT, World
 
 AMOUNT = 10_000
@@ -112,15 +112,19 @@ def _awaits_approval(world: World) -> bool:
 
 
 def _answered(world: World) -> bool:
-    for run in world.server.runs:
-        if not run.workflow_id.startswith(PAYOUT_SAGA):
-            continue
-        for name, answer in run.answers.items():
-            if name.startswith("review") and answer.result is not None:
-                (reviewed,) = decoded([answer.result], [PayoutReviewed])
-                if reviewed.refusal is None or reviewed.refusal.code == "payout_not_cancelable":
-                    return True
-    return False
+    return any(
+        name.startswith("review") and answer.result is not None and _ends(answer.result.data)
+        for run in world.server.runs
+        if run.workflow_id.startswith(PAYOUT_SAGA)
+        for name, answer in run.answers.items()
+    )
+
+
+@lru_cache
+def _ends(answer: bytes) -> bool:
+    """Whether there is nothing more to ask for after this answer."""
+    reviewed = PayoutReviewed.model_validate_json(answer)
+    return reviewed.refusal is None or reviewed.refusal.code == "payout_not_cancelable"
 
 
 _APPROVAL = {"payout": {"approval_above": 1}}
