@@ -122,7 +122,7 @@ def payments_agree(world: World) -> Iterator[str]:
                 effect.closed and taken(world.provider.effects, effect.reference) == effect.amount
             )
             rest = payment.amount_authorized - payment.amount_captured - payment.amount_voided
-            if effect.closed and rest and not broken:
+            if effect.closed and rest:
                 yield f"{payment.id} has {rest} left, and the provider has closed it"
             if not held and not closed:
                 yield f"{payment.id} is {payment.status}, and {effect.effect_key} stands"
