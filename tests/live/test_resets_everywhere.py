@@ -270,6 +270,7 @@ async def _ended_after(platform: Platform, lifecycle: Lifecycle, case: Ended) ->
         await lifecycle.again(platform, case.saga)
         ended = await _end_of(platform, case)
     row = await operation(platform, case.saga)
+    assert row["saga_state"] == "done", case.name
     return ended, row["attempt"]
 
 
