@@ -144,15 +144,25 @@ class SagaActivities:
             await end_attempt(work, close.saga, close.attempt, report)
 
     @activity.defn(name="saga.park")
-    async def park(self, park: Park) -> None:
-        """Say in the database that the saga waits for a person, and what it asks."""
+    async def park(self, park: Park) -> EffectAnswer | None:
+        """Say in the database that the saga waits for a person, and what it asks; or answer what is
+        known already.
+        """
         async with self._tools.store.work() as work:
             operation = await locked(work, park.saga.saga_id)
+            if park.unless_known:
+                # A reset to right before the question of a saga that was resolved: a person has
+                # answered, and the ended operation must not show as parked again.
+                where = journal.Position(park.saga.saga_id, park.step, park.attempt, park.leg)
+                row = await journal.require(work, where)
+                if row.final:
+                    return journal.known_answer(row)
             if operation.saga_state == SagaState.PARKED and operation.question == park.question:
-                return
+                return None
             set_saga_state(work, operation, SagaState.PARKED, park.question)
             await work.show_attention(park.saga)
             _tell(work, "saga.parked", park.saga, question=park.question, step=park.step)
+            return None
 
     @activity.defn(name="saga.resolve")
     async def resolve(self, resolve: Resolve) -> Resolved:

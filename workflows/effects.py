@@ -131,6 +131,7 @@ class Effects:
             f"Did {plan.provider} {operation} {formatted(plan.call.amount, plan.call.currency)}?"
             f" Neither its answers nor look-ups could tell ({why})."
             f" It knows the effect as {plan.call.effect_key}.",
+            unless_known=True,
         )
 
     async def _look_up(self, plan: EffectPlan, question: str) -> EffectAnswer:
@@ -200,18 +201,25 @@ class Effects:
                     final_status="declined",
                 )
             )
-        said = await self.ask(plan, f"{plan.provider} owes its final word. What became of it?")
+        said = await self.ask(
+            plan, f"{plan.provider} owes its final word. What became of it?", unless_known=True
+        )
         return answer if said is None else said
 
-    async def ask(self, plan: EffectPlan, question: str) -> EffectAnswer | None:
+    async def ask(
+        self, plan: EffectPlan, question: str, *, unless_known: bool = False
+    ) -> EffectAnswer | None:
         """Park: ask a person, and wait for the answer or for the provider's word. None: try again.
 
         A cancel does not end this wait: what is unknown cannot be taken back.
         """
         resumed = self.state
-        await self._park(plan, question)
-        await workflow.wait_condition(lambda: self._resolution is not None or self._has_word(plan))
-        answer = await self._settle(plan)
+        answer = await self._park(plan, question, unless_known=unless_known)
+        if answer is None:
+            await workflow.wait_condition(
+                lambda: self._resolution is not None or self._has_word(plan)
+            )
+            answer = await self._settle(plan)
         self.question, self.state = None, resumed
         workflow.upsert_search_attributes(
             [
@@ -222,7 +230,9 @@ class Effects:
         self._resolution = None
         return answer
 
-    async def _park(self, plan: EffectPlan, question: str) -> None:
+    async def _park(
+        self, plan: EffectPlan, question: str, *, unless_known: bool
+    ) -> EffectAnswer | None:
         self.question, self.state = question, SagaState.PARKED
         self.say("waiting for a person")
         workflow.upsert_search_attributes(
@@ -231,9 +241,16 @@ class Effects:
                 search_attributes.NEEDS_ATTENTION.value_set(True),
             ]
         )
-        await workflow.execute_local_activity(
+        return await workflow.execute_local_activity(
             activities.park,
-            Park(saga=self.saga, attempt=plan.attempt, step=plan.step, question=question),
+            Park(
+                saga=self.saga,
+                attempt=plan.attempt,
+                step=plan.step,
+                leg=plan.leg,
+                question=question,
+                unless_known=unless_known,
+            ),
             **IN_HOUSE,
         )
 

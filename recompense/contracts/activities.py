@@ -195,8 +195,10 @@ async def close_attempt(close: CloseAttempt) -> None:
 
 
 @activity.defn(name="saga.park")
-async def park(park_: Park) -> None:
-    """Say in the database that the saga waits for a person, and what it asks."""
+async def park(park_: Park) -> EffectAnswer | None:
+    """Say in the database that the saga waits for a person, and what it asks; or answer what is
+    known already.
+    """
     raise NotImplementedError
 
 

@@ -194,10 +194,12 @@ class CloseAttempt(StepRef):
 
 
 class Park(StepRef):
-    """The saga waits for a person."""
+    """The saga waits for a person. `unless_known`: a final outcome in the journal answers it."""
 
     step: str
     question: str
+    leg: int = 1
+    unless_known: bool = False
 
 
 class Resolve(StepRef):

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,9 +29,11 @@ from recompense.contracts.sagas import (
     VoidInput,
 )
 from recompense.domain.ids import IdPrefix, new_id
+from tests.live.conftest import HASTY
 from tests.support.books import assert_books_agree
 from tests.support.census import count
-from tests.support.platform import Platform, authorize_input
+from tests.support.platform import Platform, authorize_input, running_platform
+from tests.support.sandbox import running_sandbox
 from tests.support.scenes import (
     captured,
     eventually,
@@ -51,10 +54,27 @@ from workflows.void import VoidAuthorization
 SIDE_BY_SIDE = 16
 PATIENCE_SECONDS = 15
 NEVER = "never"
+FAILED = "failed"
 REFUSED = "Temporal does not reset to this event"
+
+PATIENT_BREAKER = {**HASTY, "breaker": {"failure_threshold": 10_000}}
+"""Many sagas side by side meet the same fault: none of them may stop the others."""
 
 Run = Callable[[Platform], Awaitable[Any]]
 """Runs a new saga of one lifecycle to its end, and gives its input."""
+
+
+@pytest.fixture
+async def platform(
+    temporal_address: str, database_url: str, tmp_path: Path
+) -> AsyncIterator[Platform]:
+    with running_sandbox(
+        tmp_path / "sandbox.sqlite3", webhook_url="http://127.0.0.1:9/", pending_delay_ms=300
+    ) as sandbox:
+        async with running_platform(
+            temporal_address, database_url, sandbox, policy_overrides=PATIENT_BREAKER
+        ) as running:
+            yield running
 
 
 async def authorized(platform: Platform) -> Any:
@@ -175,6 +195,8 @@ class Lifecycle:
 
 
 LIFECYCLES = [
+    # The slowest first, so that the others run beside it.
+    Lifecycle(resolved, frozenset({("authorized", 1)}), say_it_succeeded),
     Lifecycle(authorized, frozenset({("authorized", 1)})),
     Lifecycle(captured, frozenset({("captured", 1)})),
     Lifecycle(authenticated, frozenset({("authorized", 1)})),
@@ -185,9 +207,8 @@ LIFECYCLES = [
     Lifecycle(refunded, frozenset({("refunded", 1)})),
     Lifecycle(paid_out, frozenset({("paid", 1)})),
     Lifecycle(approved_and_paid_out, frozenset({("paid", 1)}), approve),
-    Lifecycle(resolved, frozenset({("authorized", 1)}), say_it_succeeded),
-    # The run after a closed attempt pays afresh, once; and no reset leaves it as it was.
-    Lifecycle(compensated, frozenset({("captured", 2)})),
+    # A new run pays afresh, once. One that kept the undo finds its attempt closed, and fails again.
+    Lifecycle(compensated, frozenset({("captured", 2), (FAILED, 1)})),
     Lifecycle(compensated_capture, frozenset({("captured", 2)})),
 ]
 
@@ -270,6 +291,8 @@ async def _ended_after(platform: Platform, lifecycle: Lifecycle, case: Ended) ->
         await lifecycle.again(platform, case.saga)
         ended = await _end_of(platform, case)
     row = await operation(platform, case.saga)
+    shown = "failed" if ended.startswith(FAILED) else "done"
+    assert row["saga_state"] == shown, case.name
     return ended, row["attempt"]
 
 
@@ -278,7 +301,7 @@ async def _end_of(platform: Platform, case: Ended) -> str:
     try:
         result = await asyncio.wait_for(platform.handle(case.saga).result(), PATIENCE_SECONDS)
     except WorkflowFailureError as failed:
-        return f"failed: {failed.cause}"
+        return f"{FAILED}: {failed.cause}"
     except TimeoutError:
         return NEVER
     return str(result["ended"])
