@@ -28,7 +28,6 @@ from recompense.contracts.steps import (
     UndoCause,
 )
 from recompense.contracts.views import PayoutView
-from workflows.compensation import is_final
 from workflows.saga import Saga
 from workflows.turns import TakeBack, canceled, never_happened
 
@@ -166,7 +165,7 @@ class Payout(Saga[PayoutView]):
     async def _pay(self, plan: EffectPlan) -> SagaResult:
         answer = await self.effect(plan)
         recorded = await self.record(activities.record_payout, plan, answer)
-        while not is_final(answer):
+        while not answer.is_final:
             self._show(recorded.resource)
             answer, recorded = await self._wait(plan, answer, recorded)
         self._reviewable = False
@@ -188,7 +187,7 @@ class Payout(Saga[PayoutView]):
     ) -> tuple[EffectAnswer, Recorded[PayoutView]]:
         self._reviewable = True
         told = await self.await_word(plan, answer)
-        if self._asks(PayoutReviewDecision.CANCEL) and not is_final(told):
+        if self._asks(PayoutReviewDecision.CANCEL) and not told.is_final:
             await self._cancel()
             return told, recorded
         return told, await self.record(activities.record_payout, plan, told)

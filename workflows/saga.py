@@ -38,7 +38,7 @@ from recompense.contracts.steps import (
     UndoCause,
 )
 from recompense.domain.states import SagaState
-from workflows.compensation import Compensations, is_final
+from workflows.compensation import Compensations
 from workflows.effects import reason
 from workflows.turns import TakeBack, Turn, canceled, never_happened
 
@@ -218,7 +218,7 @@ class Saga(Compensations, Generic[Resource]):
         """
         answer = await self.effect(plan)
         recorded = await self.record(record, plan, answer)
-        while not is_final(answer):
+        while not answer.is_final:
             answer = await self.await_word(plan, answer)
             recorded = await self.record(record, plan, answer)
         if isinstance(answer.outcome, Absent):

@@ -89,6 +89,11 @@ class EffectAnswer(Frozen):
     payout_state: PayoutState | None = None
     authorization_state: AuthorizationState | None = None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether this outcome ends the step: no later word may change it."""
+        return self.outcome.kind in {"approved", "declined", "absent"}
+
 
 NOTHING_TO_UNDO = frozenset(
     {"already_voided", "already_canceled", "authorization_expired", "abandoned"}

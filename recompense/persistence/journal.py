@@ -24,7 +24,6 @@ from recompense.persistence.work import Work
 
 _OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
 _CALL: TypeAdapter[AnyMoneyCall] = TypeAdapter(AnyMoneyCall)
-_FINAL_KINDS = frozenset({"approved", "declined", "absent"})
 
 
 @dataclass(frozen=True)
@@ -123,14 +122,14 @@ def write_outcome(work: Work, row: JournalRow, answer: EffectAnswer) -> bool:
     row.outcome = answer.outcome.model_dump(mode="json")
     row.outcome_kind = kind
     row.outcome_source = answer.source
-    row.final = kind in _FINAL_KINDS
+    row.final = answer.is_final
     row.recorded_at = work.clock
     return True
 
 
 def _agrees(row: JournalRow, answer: EffectAnswer) -> bool:
     if row.outcome_kind != answer.outcome.kind:
-        return answer.outcome.kind not in _FINAL_KINDS
+        return not answer.is_final
     known = (row.outcome or {}).get("reference")
     told = getattr(answer.outcome, "reference", None)
     return known == told or known is None or told is None
