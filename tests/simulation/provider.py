@@ -291,12 +291,16 @@ class ModelProvider:
             effect.status = "requires_action"
             if action != "ignored":
                 final = "made" if action == "completed" else "declined"
-                self._clock.after(self.habits.settles_after_seconds, lambda: self._settle(effect, final))
+                self._clock.after(
+                    self.habits.settles_after_seconds, lambda: self._settle(effect, final)
+                )
         elif kind == "F19" or self._is_slow(call):
             effect.status = "pending"
             if self.habits.final_word != "never":
                 final = "declined" if self.habits.final_word == "declined" else "made"
-                self._clock.after(self.habits.settles_after_seconds, lambda: self._settle(effect, final))
+                self._clock.after(
+                    self.habits.settles_after_seconds, lambda: self._settle(effect, final)
+                )
         self._announce(effect)
         return effect
 
