@@ -13,9 +13,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-Loss = Literal["held", "dropped"]
+Loss = Literal["held", "dropped", "forgotten"]
 """What becomes of what was sent into the silence: it arrives at its end, late, whether its sender
-still waits or not; or it never arrives, and its connection is broken when the network is back.
+still waits or not; it never arrives, and its connection is broken when the network is back; or its
+connection stays silent for ever, while new ones work.
 """
 
 _CHUNK = 65536
@@ -47,8 +48,10 @@ class SilentLink:
         self._healed.clear()
 
     def _heal(self) -> None:
-        self._loss = None
+        loss, self._loss = self._loss, None
         self._healed.set()
+        if loss == "forgotten":
+            return
         for session in [one for one in self._sessions if one.lost]:
             session.abort()
 
@@ -57,10 +60,10 @@ class SilentLink:
         if self._loss is None:
             return True
         self.withheld += len(data)
-        if self._loss == "dropped":
-            return False
-        await self._healed.wait()
-        return True
+        if self._loss == "held":
+            await self._healed.wait()
+            return True
+        return False
 
     async def serve(self) -> asyncio.Server:
         """Listen. The port is known afterwards."""

@@ -21,8 +21,8 @@ from tests.support.stack_books import assert_nothing_lost_or_doubled, quiet
 SILENT_SECONDS = 10.0
 """Longer than a workflow task (3 s), than a try of a call (6 s), than a statement (1.5 s)."""
 
-FAR = ("sandbox", "postgres", "temporal")
-LOSSES: tuple[Loss, ...] = ("held", "dropped")
+FAR = ("postgres", "temporal", "sandbox")
+LOSSES: tuple[Loss, ...] = ("held", "dropped", "forgotten")
 CASES: list[tuple[str, Loss]] = [(part, loss) for part in FAR for loss in LOSSES]
 SMOKE: list[tuple[str, Loss]] = [("postgres", "dropped")]
 
@@ -64,6 +64,7 @@ async def test_silent_network_loses_and_doubles_nothing(
     link.heal()
     await running
     assert burst.ended_well
-    await quiet(far.stack)
+    # A provider that is away for so long may be given up: taken back, and nobody is asked.
+    await quiet(far.stack, ends=("done", "failed") if part == "sandbox" else ("done",))
     await assert_nothing_lost_or_doubled(far.stack, burst.acknowledged)
     count("cases by fault", f"silence between the workers and {part}, what was sent is {loss}")
