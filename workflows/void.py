@@ -7,7 +7,7 @@ from temporalio import workflow
 from recompense.contracts import activities
 from recompense.contracts.provider import Declined
 from recompense.contracts.sagas import Decision, Refusal, VoidInput
-from recompense.contracts.steps import SagaResult
+from recompense.contracts.steps import SagaResult, UndoCause
 from recompense.contracts.views import PaymentView
 from workflows.saga import Saga
 
@@ -30,6 +30,12 @@ class VoidAuthorization(Saga[PaymentView]):
     async def decision(self) -> Decision[PaymentView]:
         """The payment once its void has an outcome, or the refusal."""
         return await self.decided()
+
+    def tell_taken_back(self, cause: UndoCause, resource: PaymentView | None) -> None:
+        """A payment that was not voided does not show why: the caller is refused, as the rows do
+        it.
+        """
+        self.refuse(Refusal(code="payment_not_voidable", message=cause.message))
 
     async def _forward(self) -> SagaResult:
         admitted = await self.admit(activities.admit_void, self._void)

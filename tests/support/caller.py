@@ -20,6 +20,10 @@ _STILL_OPEN = frozenset({202, 409, 503})
 _KNOWN = frozenset({200, 201})
 
 
+class Refused(Exception):
+    """The operation was refused: its code."""
+
+
 @dataclass(frozen=True)
 class Request:
     """A POST: where, what, and as whom."""
@@ -41,7 +45,8 @@ class Caller:
         """Ask under one key until the outcome is known.
 
         Raises:
-            AssertionError: it never was, or the request was refused.
+            Refused: the state forbids it, or it could not be done.
+            AssertionError: the outcome was never known.
         """
         key = key or f"caller-{os.getpid()}-{next(self._numbers)}"
         give_up_at = time.monotonic() + 2 * PATIENCE_SECONDS
@@ -54,7 +59,7 @@ class Caller:
         raise AssertionError(f"{request.path} never had an outcome")
 
     def once(self, request: Request, key: str) -> dict[str, Any] | None:
-        """Ask once. None: the outcome is not known yet."""
+        """Ask once. None: the outcome is not known yet. Raises `Refused`."""
         stack = self.stack.file()
         token = {"Authorization": f"Bearer {stack['tokens'][request.role]}"}
         try:
@@ -71,9 +76,9 @@ class Caller:
             told: dict[str, Any] = answer.json()
             return told
         assert answer.status_code in _STILL_OPEN, answer.text
-        if answer.status_code == 409:
-            assert answer.json()["code"] == "idempotency_key_in_use", answer.text
-        return None
+        if answer.status_code != 409 or answer.json()["code"] == "idempotency_key_in_use":
+            return None
+        raise Refused(answer.json()["code"])
 
     # What the provider is told
 
