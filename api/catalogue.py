@@ -61,5 +61,6 @@ CATALOGUE: dict[str, Entry] = {
     "database_unavailable": Entry(503, "The database does not answer"),
     "temporal_unavailable": Entry(503, "Temporal does not answer"),
     "keys_unavailable": Entry(503, "The keys of the tokens cannot be read"),
+    "overloaded": Entry(503, "As many requests are under way as this process takes"),
     "not_ready": Entry(503, "A part is not ready"),
 }
