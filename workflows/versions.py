@@ -3,8 +3,7 @@
 Workers carry no versions: a run is carried on by whichever worker takes its next task, of an old
 build or a new one. So a change of the order or the kind of a workflow's commands stands behind a
 predicate of this file. It is true for a run that comes to the place for the first time, which
-records it in its history, and false for one whose history went the old way. Two copies of a run
-never differ: what one has recorded the other reads.
+records that in its history, and false for one whose history went the old way.
 
 A predicate goes, with the old way, when no history of that way is left: when the namespace's
 retention has passed since the last old worker was stopped. Its name is never used again.

@@ -283,10 +283,11 @@ class ModelProvider:
         if kind == "late":
             effect.visible_at = self._clock.now() + timedelta(seconds=3)
         self._follow(call)
+        settles = self.habits.settles_after_seconds
         action = self.habits.action if call.operation is ProviderOperation.AUTHORIZE else "none"
         if call.operation is ProviderOperation.CREATE_PAYOUT:
             effect.status, effect.payout_state = "pending", PayoutState.IN_TRANSIT
-            self._clock.after(self.habits.settles_after_seconds, lambda: self._arrive(effect))
+            self._clock.after(settles, lambda: self._arrive(effect))
         elif action != "none":
             effect.status = "requires_action"
             if action != "ignored":
