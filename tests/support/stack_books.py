@@ -85,7 +85,10 @@ def _assert_rows_agree(stack: TestStack, acknowledged: Iterable[dict[str, Any]])
     made: Counter[tuple[str, str]] = Counter()
     for effect in effects:
         made[effect["operation"], effect["currency"]] += effect["amount"]
-    assert made["authorize", "EUR"] == sum(row[0] for row in payments.values())
+    authorized = {e["reference"]: e["amount"] for e in effects if e["operation"] == "authorize"}
+    held = {payment_id: row[0] for payment_id, row in payments.items() if row[0]}
+    differences = authorized.items() ^ held.items()
+    assert not differences, differences
     assert made["capture", "EUR"] == sum(row[1] for row in payments.values())
     assert paid is not None
     assert voided is not None
