@@ -1,0 +1,104 @@
+"""Authorizations: throughput, latency and CPU, the platform and its controls in turn."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.bench import Bench
+from benchmarks.lab import controls, open_lab
+from benchmarks.load import Cell
+from benchmarks.rounds import Cells, interleaved, warm_up
+from benchmarks.statistics import Spread, percentile, ratios, spread
+from benchmarks.subjects import subjects
+
+LEVELS = (1, 8, 32)
+SUBJECTS = ("platform", "bare", "usual", "peer")
+PLATFORM_GROUPS = ("API", "worker", "Temporal", "PostgreSQL", "sandbox")
+
+
+async def measure(bench: Bench) -> None:
+    """All figures of the authorization, from one interleaved run."""
+    bench.told("starting the stack and the controls")
+    async with (
+        open_lab() as lab,
+        controls(lab, "bare", "usual", "peer"),
+        subjects(lab, *SUBJECTS) as asks,
+    ):
+        await warm_up(asks, bench.told)
+        cells = await interleaved(
+            asks,
+            LEVELS,
+            rounds=bench.rounds,
+            seconds=bench.seconds,
+            groups=lab.process_groups(),
+            told=bench.told,
+        )
+    _note(bench, cells)
+
+
+def _note(bench: Bench, cells: Cells) -> None:
+    for control in ("bare", "usual", "peer"):
+        for in_flight in (8, 32):
+            bench.note(
+                f"throughput.{in_flight}.{control}", rates(cells, "platform", control, in_flight)
+            )
+        bench.note(f"latency.p50.1.{control}", latencies(cells, "platform", control, 1, 50))
+    bench.note("latency.p99.8.bare", latencies(cells, "platform", "bare", 8, 99))
+    note_cpu(bench, cells)
+    bench.result.series["authorize"] = series(cells)
+
+
+def note_cpu(bench: Bench, cells: Cells) -> None:
+    """CPU of one authorization at 8 in flight, and in the series by process."""
+    ours = [cell.cpu_each("API", "worker") for cell in cells["platform", 8]]
+    bench.note("cpu.bare", ratios(ours, [cell.cpu_each("bare") for cell in cells["bare", 8]]))
+    if ("peer", 8) in cells:
+        bench.note("cpu.peer", ratios(*(_cpu_of_all(cells, name) for name in ("platform", "peer"))))
+    bench.result.series["cpu"] = {
+        name: cpu_by_group(found) for (name, in_flight), found in cells.items() if in_flight == 8
+    }
+
+
+def _cpu_of_all(cells: Cells, name: str) -> list[float]:
+    groups = {"platform": PLATFORM_GROUPS, "peer": ("peer", "PostgreSQL", "sandbox")}[name]
+    return [cell.cpu_each(*groups) for cell in cells[name, 8]]
+
+
+def rates(cells: Cells, name: str, control: str, in_flight: int) -> Spread:
+    """Operations a second as a ratio, round by round."""
+    return ratios(
+        [cell.rate for cell in cells[name, in_flight]],
+        [cell.rate for cell in cells[control, in_flight]],
+    )
+
+
+def latencies(cells: Cells, name: str, control: str, in_flight: int, percent: float) -> Spread:
+    """A percentile as a ratio, round by round."""
+    ours, theirs = (
+        [percentile(cell.latencies, percent) for cell in cells[one, in_flight]]
+        for one in (name, control)
+    )
+    return ratios(ours, theirs)
+
+
+def cpu_by_group(cells: list[Cell]) -> dict[str, float]:
+    """CPU milliseconds of one operation, by what used them: the median over the rounds."""
+    return {
+        group: round(spread([cell.cpu_each(group) for cell in cells]).value, 3)
+        for group in cells[0].cpu
+    }
+
+
+def series(cells: Cells) -> list[dict[str, Any]]:
+    """What the plots need: for each subject and level the rates and all latencies in ms."""
+    return [
+        {
+            "subject": name,
+            "in_flight": in_flight,
+            "rates": [round(cell.rate, 2) for cell in found],
+            "latencies_ms": sorted(
+                round(1000 * latency, 1) for cell in found for latency in cell.latencies
+            ),
+        }
+        for (name, in_flight), found in cells.items()
+    ]
