@@ -96,7 +96,9 @@ _COUNTS = {
     ),
     "capture.provider_calls": Definition("provider calls, one capture", EXACT, _most(1)),
     "refund.provider_calls": Definition("provider calls, one refund", EXACT, _most(1)),
-    "payout.provider_calls": Definition("provider calls, one payout", EXACT, _most(1)),
+    "payout.provider_calls": Definition(
+        "provider calls, one payout: creation, and the look at what a webhook tells", EXACT
+    ),
 }
 
 _THROUGHPUT = {

@@ -80,11 +80,17 @@ async def _stop(process: asyncio.subprocess.Process) -> None:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of these processes and all their children, those that ended included."""
+    """User and system time of these processes and all their children, those that ended included.
+
+    This process counts without its children: the controls are among them.
+    """
     total = 0.0
     for pid in pids:
         with contextlib.suppress(psutil.NoSuchProcess):
             process = psutil.Process(pid)
+            if pid == os.getpid():
+                total += sum(process.cpu_times()[:2])
+                continue
             for one in (process, *process.children(recursive=True)):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     total += sum(one.cpu_times()[:4])

@@ -10,13 +10,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import plots
 from benchmarks.bench import Bench
-from benchmarks.parts import authorize
+from benchmarks.parts import authorize, counts, slow_provider
 from benchmarks.results import Result, new_result
 
 Part = Callable[[Bench], Awaitable[None]]
 
 PARTS: Mapping[str, Part] = {
+    "counts": counts.measure,
     "authorize": authorize.measure,
+    "slow_provider": slow_provider.measure,
 }
 """The parts by the name that `BENCH=` takes, in the order in which they run."""
 
