@@ -125,6 +125,40 @@ _THROUGHPUT = {
     ),
 }
 
+_LEDGER = {
+    **{
+        f"ledger.{writers}.raw": Definition(
+            f"postings a second, {writers} writer{'s' if writers > 1 else ''},"
+            " one hot provider account",
+            "ratio to raw inserts",
+            _least(0.6),
+        )
+        for writers in (1, 8, 32)
+    },
+    "ledger.hot": Definition(
+        "postings a second on many provider accounts, 32 writers",
+        "ratio to one hot account",
+        _most(1.1),
+    ),
+}
+
+_SCALE = {
+    f"scale.{workers}.{apis}": Definition(
+        f"authorizations a second, {workers} worker and {apis} API processes",
+        "ratio to 1 worker and 1 API process",
+    )
+    for workers, apis in ((2, 1), (4, 1), (2, 2))
+}
+
+_RECOVERY = {
+    "recovery.step": Definition(
+        "`kill -9` of a worker inside a local step, to the decision", "time", _most(3), "s"
+    ),
+    "recovery.between": Definition(
+        "`kill -9` of a worker between tasks, to the decision", "time", _most(4), "s"
+    ),
+}
+
 _WARM = {
     f"warm.{key}": Definition(f"{definition.title}, after a restart", definition.measure)
     for key, definition in _THROUGHPUT.items()
@@ -135,5 +169,12 @@ _WARM = {
     ),
 }
 
-FIGURES: Mapping[str, Definition] = {**_COUNTS, **_THROUGHPUT, **_WARM}
+FIGURES: Mapping[str, Definition] = {
+    **_COUNTS,
+    **_THROUGHPUT,
+    **_LEDGER,
+    **_SCALE,
+    **_RECOVERY,
+    **_WARM,
+}
 """All figures by their key, in the order in which they are printed."""

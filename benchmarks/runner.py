@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import plots
 from benchmarks.bench import Bench
-from benchmarks.parts import authorize, counts, slow_provider
+from benchmarks.parts import authorize, counts, ledger, recovery, scale, slow_provider
 from benchmarks.results import Result, new_result
 
 Part = Callable[[Bench], Awaitable[None]]
@@ -19,6 +19,9 @@ PARTS: Mapping[str, Part] = {
     "counts": counts.measure,
     "authorize": authorize.measure,
     "slow_provider": slow_provider.measure,
+    "ledger": ledger.measure,
+    "scale": scale.measure,
+    "recovery": recovery.measure,
 }
 """The parts by the name that `BENCH=` takes, in the order in which they run."""
 
