@@ -142,6 +142,31 @@ _LEDGER = {
     ),
 }
 
+_GROWTH = {
+    "growth.p50.1": Definition(
+        "p50, 1 in flight, with 10^6 payments in the tables",
+        "ratio to 10^3, both to bare",
+        _most(1.1),
+    ),
+    "growth.time.8": Definition(
+        "time for one authorization, 8 in flight, with 10^6 payments in the tables",
+        "ratio to 10^3, both to bare",
+        _most(1.1),
+    ),
+    "growth.postgres": Definition(
+        "PostgreSQL's CPU for one authorization with 10^6 payments in the tables",
+        "ratio to 10^3",
+    ),
+    "growth.merchants.ten": Definition(
+        "authorizations a second, one hot merchant with half of all payments",
+        "ratio to 10 merchants",
+    ),
+    "growth.merchants.many": Definition(
+        "authorizations a second, one hot merchant with half of all payments",
+        "ratio to 100,000 merchants",
+    ),
+}
+
 _SCALE = {
     f"scale.{workers}.{apis}": Definition(
         f"authorizations a second, {workers} worker and {apis} API processes",
@@ -159,6 +184,28 @@ _RECOVERY = {
     ),
 }
 
+_OVERLOAD = {
+    "overload.latency": Definition(
+        "p95 of what is accepted, with three times the capacity offered",
+        "ratio to unloaded",
+        _most(3),
+    ),
+    "overload.retry_after": Definition(
+        "of what is shed, told when to come back", "share", _least(1)
+    ),
+    "overload.accepted": Definition(
+        "accepted a second, with three times the capacity offered", "ratio to capacity"
+    ),
+    "overload.lost": Definition("accepted and not authorized in the end", EXACT, _most(0)),
+}
+
+_CACHE = {
+    "cache.activation": Definition("first activation of a workflow", "CPU time", _most(5), "ms"),
+    "cache.memory": Definition(
+        "memory of a worker with 1,000 cached", "resident", _most(200), "MB"
+    ),
+}
+
 _WARM = {
     f"warm.{key}": Definition(f"{definition.title}, after a restart", definition.measure)
     for key, definition in _THROUGHPUT.items()
@@ -173,8 +220,11 @@ FIGURES: Mapping[str, Definition] = {
     **_COUNTS,
     **_THROUGHPUT,
     **_LEDGER,
+    **_GROWTH,
     **_SCALE,
+    **_OVERLOAD,
     **_RECOVERY,
+    **_CACHE,
     **_WARM,
 }
 """All figures by their key, in the order in which they are printed."""

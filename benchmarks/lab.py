@@ -193,6 +193,17 @@ async def platform_worker(lab: Lab, number: int) -> AsyncIterator[int]:
 
 
 @asynccontextmanager
+async def timed_worker(lab: Lab, report: Path) -> AsyncIterator[int]:
+    """A worker process that writes to `report`, when it ends, how long first activations took."""
+    ready = _polls(await lab.client(), SAGA_TASK_QUEUE)
+    arguments = ["-P", "-m", "benchmarks.timed_worker", str(report)]
+    environment = {**lab.environment(), "PYTHONPATH": str(ROOT)}
+    log = lab.log("timed-worker")
+    async with running(arguments, log=log, ready=ready, environment=environment) as pid:
+        yield pid
+
+
+@asynccontextmanager
 async def platform_api(lab: Lab, number: int) -> AsyncIterator[tuple[int, str]]:
     """One more API process, beside that of the stack; its pid and address."""
     port = _free_port()

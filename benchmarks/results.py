@@ -42,6 +42,12 @@ class Result:
         """Where it is kept."""
         return FOLDER / f"{self.name}.json"
 
+    def beside(self, name: str) -> Path:
+        """A file that belongs to this result: a plot, a profile."""
+        folder = FOLDER / self.name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder / name
+
     def save(self) -> None:
         """Write it. Call it after each part: a run that is cut off keeps what it has."""
         FOLDER.mkdir(exist_ok=True)

@@ -10,7 +10,19 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import plots
 from benchmarks.bench import Bench
-from benchmarks.parts import authorize, counts, ledger, recovery, scale, slow_provider
+from benchmarks.parts import (
+    authorize,
+    cache,
+    counts,
+    growth,
+    ledger,
+    overload,
+    profile,
+    recovery,
+    scale,
+    slow_provider,
+    warm,
+)
 from benchmarks.results import Result, new_result
 
 Part = Callable[[Bench], Awaitable[None]]
@@ -20,8 +32,13 @@ PARTS: Mapping[str, Part] = {
     "authorize": authorize.measure,
     "slow_provider": slow_provider.measure,
     "ledger": ledger.measure,
+    "warm": warm.measure,
     "scale": scale.measure,
+    "overload": overload.measure,
     "recovery": recovery.measure,
+    "cache": cache.measure,
+    "growth": growth.measure,
+    "profile": profile.measure,
 }
 """The parts by the name that `BENCH=` takes, in the order in which they run."""
 
