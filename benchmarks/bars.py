@@ -117,6 +117,9 @@ _THROUGHPUT = {
     "slow_provider.p50.bare": Definition(
         "p50, 1 in flight, a provider that takes 200 ms", TO_BARE, _most(1.1)
     ),
+    "slow_provider.p50.raw": Definition(
+        "p50, 1 in flight, a provider that takes 200 ms", "ratio to the call alone"
+    ),
     "cpu.bare": Definition(
         "CPU of one authorization, API and worker together", "ratio to bare's worker", _most(2.5)
     ),

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import report, results
-from benchmarks.runner import PARTS, run_parts
+from benchmarks.runner import OF_ANOTHER, PARTS, run_parts
 
 app = typer.Typer(
     help="The platform and its controls in one run.", add_completion=False, no_args_is_help=True
@@ -17,6 +17,12 @@ app = typer.Typer(
 
 WRONG_USE = 2
 SOMETHING_FAILED = 1
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a pipe wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
 
 
 @app.command()
@@ -35,8 +41,10 @@ def run(
     ] = 1_000_000,
 ) -> None:
     """Measure, print every figure beside its bar, keep the result and its plots."""
-    console = Console()
-    chosen = [name.strip() for name in parts.split(",") if name.strip()] or list(PARTS)
+    console = _console()
+    chosen = [name.strip() for name in parts.split(",") if name.strip()] or [
+        name for name in PARTS if name not in OF_ANOTHER
+    ]
     for name in chosen:
         if name not in PARTS:
             console.print(f"There is no part {name!r}; there are: {', '.join(PARTS)}.")
@@ -56,7 +64,7 @@ def compare(
     ] = None,
 ) -> None:
     """Print what has changed between two results."""
-    console = Console()
+    console = _console()
     try:
         console.print(report.comparison(*results.two(names or [])))
     except results.NoSuchResult as error:

@@ -30,6 +30,8 @@ Part = Callable[[Bench], Awaitable[None]]
 PARTS: Mapping[str, Part] = {
     "counts": counts.measure,
     "authorize": authorize.measure,
+    "latency": authorize.measure_latency,
+    "cpu": authorize.measure_cpu,
     "slow_provider": slow_provider.measure,
     "ledger": ledger.measure,
     "warm": warm.measure,
@@ -41,6 +43,9 @@ PARTS: Mapping[str, Part] = {
     "profile": profile.measure,
 }
 """The parts by the name that `BENCH=` takes, in the order in which they run."""
+
+OF_ANOTHER = frozenset({"latency", "cpu"})
+"""Pieces of another part, run only when they are asked for."""
 
 
 async def run_parts(

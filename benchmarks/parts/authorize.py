@@ -18,16 +18,30 @@ PLATFORM_GROUPS = ("API", "worker", "Temporal", "PostgreSQL", "sandbox")
 
 async def measure(bench: Bench) -> None:
     """All figures of the authorization, from one interleaved run."""
+    await _run(bench, LEVELS, SUBJECTS)
+
+
+async def measure_latency(bench: Bench) -> None:
+    """The figures of latency alone."""
+    await _run(bench, (1, 8), SUBJECTS)
+
+
+async def measure_cpu(bench: Bench) -> None:
+    """The figures of CPU alone."""
+    await _run(bench, (8,), ("platform", "bare", "peer"))
+
+
+async def _run(bench: Bench, levels: tuple[int, ...], names: tuple[str, ...]) -> None:
     bench.told("starting the stack and the controls")
     async with (
         open_lab() as lab,
-        controls(lab, "bare", "usual", "peer"),
-        subjects(lab, *SUBJECTS) as asks,
+        controls(lab, *names[1:]),
+        subjects(lab, *names) as asks,
     ):
         await warm_up(asks, bench.told)
         cells = await interleaved(
             asks,
-            LEVELS,
+            levels,
             rounds=bench.rounds,
             seconds=bench.seconds,
             groups=lab.process_groups(),
@@ -37,12 +51,15 @@ async def measure(bench: Bench) -> None:
 
 
 def _note(bench: Bench, cells: Cells) -> None:
-    for control in ("bare", "usual", "peer"):
-        for in_flight in (8, 32):
+    for control, in_flight in cells:
+        if control == "platform":
+            continue
+        if in_flight > 1:
             bench.note(
                 f"throughput.{in_flight}.{control}", rates(cells, "platform", control, in_flight)
             )
-        bench.note(f"latency.p50.1.{control}", latencies(cells, "platform", control, 1, 50))
+        else:
+            bench.note(f"latency.p50.1.{control}", latencies(cells, "platform", control, 1, 50))
     bench.note("latency.p99.8.bare", latencies(cells, "platform", "bare", 8, 99))
     note_cpu(bench, cells)
     bench.result.series["authorize"] = series(cells)
@@ -52,8 +69,7 @@ def note_cpu(bench: Bench, cells: Cells) -> None:
     """CPU of one authorization at 8 in flight, and in the series by process."""
     ours = [cell.cpu_each("API", "worker") for cell in cells["platform", 8]]
     bench.note("cpu.bare", ratios(ours, [cell.cpu_each("bare") for cell in cells["bare", 8]]))
-    if ("peer", 8) in cells:
-        bench.note("cpu.peer", ratios(*(_cpu_of_all(cells, name) for name in ("platform", "peer"))))
+    bench.note("cpu.peer", ratios(*(_cpu_of_all(cells, name) for name in ("platform", "peer"))))
     bench.result.series["cpu"] = {
         name: cpu_by_group(found) for (name, in_flight), found in cells.items() if in_flight == 8
     }

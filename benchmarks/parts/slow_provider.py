@@ -19,7 +19,7 @@ async def measure(bench: Bench) -> None:
     async with (
         open_lab() as lab,
         controls(lab, "bare"),
-        subjects(lab, "platform", "bare") as asks,
+        subjects(lab, "platform", "bare", "raw") as asks,
         async_client(lab.stack.sandbox_url) as sandbox,
     ):
         await warm_up(asks, bench.told)
@@ -33,3 +33,4 @@ async def measure(bench: Bench) -> None:
                 told=bench.told,
             )
     bench.note("slow_provider.p50.bare", latencies(cells, "platform", "bare", 1, 50))
+    bench.note("slow_provider.p50.raw", latencies(cells, "platform", "raw", 1, 50))
