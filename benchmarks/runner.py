@@ -83,6 +83,13 @@ async def _guarded(name: str, bench: Bench, console: Console) -> None:
     try:
         await PARTS[name](bench)
     except Exception as error:
-        console.print_exception()
-        first_line = next(iter(str(error).splitlines()), "")
-        bench.result.failures[name] = f"{type(error).__name__}: {first_line}"
+        console.print_exception(max_frames=8, extra_lines=1)
+        bench.result.failures[name] = reason(error)
+
+
+def reason(error: BaseException) -> str:
+    """The innermost failure of a group, and the first line of what it says."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    first_line = next(iter(str(error).splitlines()), "")
+    return f"{type(error).__name__}: {first_line}"

@@ -11,7 +11,7 @@ AMOUNT = 1234
 CURRENCY = "EUR"
 TOKEN = "tok_ok"  # noqa: S105 - a card token of the sandbox, no secret
 MERCHANT = "mer_demo"
-TIMEOUT = httpx.Timeout(10)
+TIMEOUT = httpx.Timeout(60)
 NO_LIMITS = httpx.Limits(max_connections=None, max_keepalive_connections=None)
 
 

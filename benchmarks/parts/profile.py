@@ -13,6 +13,7 @@ from benchmarks.bench import Bench
 from benchmarks.controls.call import async_client
 from benchmarks.lab import open_lab
 from benchmarks.load import closed_loop
+from benchmarks.results import ROOT
 from benchmarks.rounds import warm_up
 from benchmarks.subjects import platform_ask
 
@@ -44,7 +45,8 @@ async def measure(bench: Bench) -> None:
 async def _sample(pid: int, file: Path) -> None:
     """Raises `RuntimeError` with py-spy's words when it may not look into the process."""
     command = [str(PY_SPY), "record", "--pid", str(pid), "--duration", str(SECONDS)]
-    command += ["--rate", "200", "--format", "raw", "--output", str(file)]
+    # Only the thread that holds the GIL is at work: the others wait, and would fill the page.
+    command += ["--gil", "--rate", "200", "--format", "raw", "--output", str(file)]
     sampler = await asyncio.create_subprocess_exec(
         *command, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
     )
@@ -60,16 +62,23 @@ def summary(stacks: Iterable[str]) -> str:
     """
     ended: Counter[str] = Counter()
     passed: Counter[str] = Counter()
+    packages: Counter[str] = Counter()
     for line in stacks:
         frames, _, count = line.rpartition(" ")
-        names = [_short(frame) for frame in frames.split(";")]
+        names = [_short(frame) for frame in frames.split(";") if frame]
+        if not names:
+            continue
         ended[names[-1]] += int(count)
+        packages[_package(names[-1])] += int(count)
         for name in set(names):
             passed[name] += int(count)
     total = max(1, ended.total())
     return "\n".join(
         (
-            f"{total} samples with the process at work",
+            f"{total} samples of Python at work",
+            "",
+            "ended in, by package (% of samples)",
+            *_lines(packages, total),
             "",
             "ended in (% of samples)",
             *_lines(ended, total),
@@ -85,10 +94,15 @@ def _lines(found: Counter[str], total: int) -> list[str]:
     return [f"{100 * count / total:6.1f}  {name}" for name, count in found.most_common(LINES)]
 
 
+def _package(name: str) -> str:
+    """The first folder of a short name."""
+    return name.rpartition("(")[2].rstrip(")").partition("/")[0].removesuffix(".py")
+
+
 def _short(frame: str) -> str:
     """Function and file, from the package on: where it lies on this machine is no news."""
     matched = _PLACE.match(frame)
     if matched is None:
         return frame
-    file = matched["file"].rpartition("site-packages/")[2]
+    file = matched["file"].rpartition("site-packages/")[2].removeprefix(f"{ROOT}/")
     return f"{matched['function']} ({'/'.join(file.split('/')[-4:]).lstrip('/')})"

@@ -87,5 +87,6 @@ def test_profile_counts_where_samples_end_and_what_they_pass() -> None:
         lines.index("passed through (% of samples)"),
     )
     assert lines[0].startswith("4 samples")
+    assert "  75.0  json" in lines
     assert lines[ended + 1] == "  75.0  encode (json/codec.py)"
     assert lines[passed + 1] == " 100.0  run (asyncio/base.py)"

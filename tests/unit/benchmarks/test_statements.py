@@ -28,6 +28,8 @@ def test_interleaved_sessions_are_told_apart_and_strangers_left_out() -> None:
 
 
 def test_what_runs_when_nothing_is_asked_belongs_to_no_operation() -> None:
-    during = Counter({CLAIM: 20, STEP: 10, ("recompense-worker", "SELECT seal"): 33})
-    idle = Counter({("recompense-worker", "SELECT seal"): 5})
+    during: Counter[Transaction] = Counter(
+        {CLAIM: 20, STEP: 10, ("recompense-worker", "SELECT seal"): 33}
+    )
+    idle: Counter[Transaction] = Counter({("recompense-worker", "SELECT seal"): 5})
     assert sorted(of_each(during, idle, 10)) == sorted([CLAIM, CLAIM, STEP])
