@@ -148,16 +148,24 @@ async def controls(lab: Lab, *names: str) -> AsyncIterator[None]:
     Raises:
         benchmarks.processes.DidNotStart: one did not come up.
     """
+    for name in names:
+        if name == "usual":
+            await asyncio.to_thread(_prepare_usual, lab)
+        if name == "peer":
+            await asyncio.to_thread(_prepare_peer, lab)
     async with AsyncExitStack() as stack:
+
+        async def start(name: str) -> None:
+            pid = await stack.enter_async_context(_control(lab, name, len(lab.controls[name])))
+            lab.controls[name].append(pid)
+
         for name in names:
             lab.controls[name] = []
-            if name == "usual":
-                await asyncio.to_thread(_prepare_usual, lab)
-            if name == "peer":
-                await asyncio.to_thread(_prepare_peer, lab)
-            for number in range(WORKERS):
-                pid = await stack.enter_async_context(_control(lab, name, number))
-                lab.controls[name].append(pid)
+        # The first process of the peer makes its tables; the others find them.
+        for _ in range(WORKERS):
+            async with asyncio.TaskGroup() as starting:
+                for name in names:
+                    starting.create_task(start(name))
         yield
     for name in names:
         lab.controls.pop(name)

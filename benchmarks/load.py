@@ -48,12 +48,13 @@ async def closed_loop(
     stop, first_answers = asyncio.Event(), asyncio.Semaphore(0)
 
     async def caller() -> None:
+        await ask()
+        first_answers.release()
         while not stop.is_set():
             begun = time.perf_counter()
             await ask()
             now = time.perf_counter()
             ended.append((now, now - begun))
-            first_answers.release()
 
     async with asyncio.TaskGroup() as callers:
         for _ in range(in_flight):

@@ -35,13 +35,13 @@ def _expect(subject: str, status: object) -> None:
         raise WrongOutcome(f"{subject}: {status}")
 
 
-def payment(merchant: str = MERCHANT, token: str = TOKEN) -> dict[str, object]:
+def payment(merchant: str = MERCHANT) -> dict[str, object]:
     """The body of `POST /v1/payments` for one authorization."""
     return {
         "merchant_id": merchant,
         "amount": AMOUNT,
         "currency": CURRENCY,
-        "payment_method": {"type": "card_token", "token": token},
+        "payment_method": {"type": "card_token", "token": TOKEN},
         "capture_method": "manual",
     }
 

@@ -13,13 +13,13 @@ from benchmarks.processes import memory_megabytes
 from benchmarks.statistics import Spread, percentile
 
 CACHED = 1000
-IN_FLIGHT = 16
-FIRST = 50
-WAITS_FOR_THE_PAYER = "tok_3ds"
+IN_FLIGHT = 8
+STEP = 50
+MERCHANT = "mer_bench"
 
 
 async def measure(bench: Bench) -> None:
-    """One worker with a thousand payments that wait for their payers."""
+    """One worker with a thousand payouts that wait for a person's approval."""
     bench.told("starting the stack")
     async with (
         open_lab(without=("workers",)) as lab,
@@ -28,28 +28,26 @@ async def measure(bench: Bench) -> None:
         report = lab.log("activations")
         merchant = Merchant(api, lab.stack)
         async with timed_worker(lab, report) as pid:
-            await _wait_for_payers(merchant, FIRST)
+            await merchant.found(MERCHANT, balance=CACHED)
+            await _ask_for_payouts(merchant, STEP)
             before = memory_megabytes(pid)
-            for done in range(0, CACHED - FIRST, FIRST):
-                bench.told(f"{done + FIRST} of {CACHED} cached")
-                await _wait_for_payers(merchant, FIRST)
+            for asked in range(STEP, CACHED, STEP):
+                bench.told(f"{asked} of {CACHED} cached")
+                await _ask_for_payouts(merchant, STEP)
             after = memory_megabytes(pid)
         times = json.loads(report.read_text(encoding="utf-8"))
-    grown = f"{after - before:.0f} MB more than with {FIRST}"
-    bench.note("cache.memory", round(after, 1), grown)
-    middle, worst = percentile(times, 50), percentile(times, 99)
-    bench.note(
-        "cache.activation", Spread(middle, percentile(times, 1), worst), "1st to 99th of 100"
-    )
+    bench.note("cache.memory", round(after, 1), f"{after - before:.0f} MB more than with {STEP}")
+    extremes = (percentile(times, percent) for percent in (50, 1, 99))
+    bench.note("cache.activation", Spread(*extremes), "between the 1st and the 99th percentile")
 
 
-async def _wait_for_payers(merchant: Merchant, count: int) -> None:
+async def _ask_for_payouts(merchant: Merchant, count: int) -> None:
     gate = asyncio.Semaphore(IN_FLIGHT)
 
     async def one() -> None:
         async with gate:
-            await merchant.authorize(WAITS_FOR_THE_PAYER)
+            await merchant.ask_for_payout(MERCHANT, 1)
 
-    async with asyncio.TaskGroup() as payments:
+    async with asyncio.TaskGroup() as payouts:
         for _ in range(count):
-            payments.create_task(one())
+            payouts.create_task(one())
