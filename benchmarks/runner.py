@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
@@ -24,6 +25,8 @@ from benchmarks.parts import (
     warm,
 )
 from benchmarks.results import Result, new_result
+
+_FOLDERS = re.compile(r"(?<![\w/:])/(?:[^\s/:]+/)+")
 
 Part = Callable[[Bench], Awaitable[None]]
 
@@ -88,8 +91,8 @@ async def _guarded(name: str, bench: Bench, console: Console) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """The innermost failure of a group, and the first line of what it says."""
+    """The innermost failure of a group, and the first line of what it says, without folders."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     first_line = next(iter(str(error).splitlines()), "")
-    return f"{type(error).__name__}: {first_line}"
+    return f"{type(error).__name__}: {_FOLDERS.sub('', first_line)}"
