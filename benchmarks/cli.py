@@ -35,7 +35,7 @@ def run(
     ] = 3,
     seconds: Annotated[
         float, typer.Option(envvar="BENCH_SECONDS", min=0.5, help="Seconds of each measurement.")
-    ] = 3.0,
+    ] = 2.0,
     payments: Annotated[
         int, typer.Option(envvar="BENCH_PAYMENTS", min=1_000, help="Payments that growth fills in.")
     ] = 1_000_000,

@@ -21,8 +21,8 @@ from benchmarks.merchant import Merchant
 from benchmarks.sandbox import Sandbox
 from benchmarks.statistics import spread
 
-KILLS = 3
-MOST_TRIES = 12
+KILLS = 2
+MOST_TRIES = 10
 PATIENCE_SECONDS = 20
 PROVIDER_DELAY_MS = 1000
 WAITING_FOR_A_LOCK = """

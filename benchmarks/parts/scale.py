@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from statistics import median
@@ -53,14 +54,21 @@ async def _shape(
     lab: Lab, workers: int, apis: int
 ) -> AsyncIterator[tuple[Ask, dict[str, list[int]]]]:
     groups = lab.process_groups()
+    urls = [lab.stack.api_url]
     async with AsyncExitStack() as stack:
-        urls = [lab.stack.api_url]
-        for number in range(workers):
-            pid = await stack.enter_async_context(platform_worker(lab, number))
-            groups["worker"].append(pid)
-        for number in range(apis - 1):
+
+        async def worker(number: int) -> None:
+            groups["worker"].append(await stack.enter_async_context(platform_worker(lab, number)))
+
+        async def api(number: int) -> None:
             pid, url = await stack.enter_async_context(platform_api(lab, number))
             groups["API"].append(pid)
             urls.append(url)
+
+        async with asyncio.TaskGroup() as starting:
+            for number in range(workers):
+                starting.create_task(worker(number))
+            for number in range(1, apis):
+                starting.create_task(api(number))
         clients = [await stack.enter_async_context(async_client(url)) for url in urls]
         yield platform_ask(clients, lab.stack.tokens.backend), groups
