@@ -62,7 +62,9 @@ async def begin_record(tools: Toolbox, work: Work, record: RecordEffect) -> Reco
         set_saga_state(work, standing.operation, SagaState.RUNNING)
         await work.show_attention(record.saga)
     books = not row.booked
-    row.booked = row.final
+    # The final word of an event may be in the row before the answer that it overtook: what is
+    # booked here is the answer, and the word still has to be.
+    row.booked = row.booked or record.answer.is_final
     return Recording(Verdict.PROCEED, standing.operation, row, books=books)
 
 

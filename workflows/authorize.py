@@ -15,7 +15,6 @@ from recompense.contracts.steps import (
     UndoCause,
 )
 from recompense.contracts.views import PaymentView
-from workflows.compensation import is_final
 from workflows.saga import Saga
 from workflows.turns import TakeBack, canceled, never_happened
 
@@ -56,7 +55,7 @@ class AuthorizePayment(Saga[PaymentView]):
     async def _authorization(self, plan: EffectPlan) -> tuple[EffectAnswer, Recorded[PaymentView]]:
         answer = await self.effect(plan)
         recorded = await self.record(activities.record_authorization, plan, answer)
-        while not is_final(answer):
+        while not answer.is_final:
             if isinstance(answer.outcome, RequiresAction):
                 self.decide(recorded.resource)
             answer = await self.await_word(plan, answer)

@@ -87,7 +87,7 @@ class Compensations(Effects):
 
     async def _undo(self, undo: EffectPlan) -> EffectAnswer:
         answer = await self.effect(undo)
-        while not is_final(answer):
+        while not answer.is_final:
             answer = await self.await_word(undo, answer)
         await self.step(activities.record_undo, self.recording(undo, answer))
         return answer
@@ -112,8 +112,3 @@ class Compensations(Effects):
         """Take an effect back that became known too late; in doubt, a person looks."""
         answer: EffectAnswer | None = await self.effect(undo)
         await self.step(activities.settle_orphan, SettleOrphan(effect=undo, answer=answer))
-
-
-def is_final(answer: EffectAnswer) -> bool:
-    """Whether this outcome ends the step."""
-    return answer.outcome.kind in {"approved", "declined", "absent"}

@@ -89,6 +89,11 @@ class EffectAnswer(Frozen):
     payout_state: PayoutState | None = None
     authorization_state: AuthorizationState | None = None
 
+    @property
+    def is_final(self) -> bool:
+        """Whether this outcome ends the step: no later word may change it."""
+        return self.outcome.kind in {"approved", "declined", "absent"}
+
 
 NOTHING_TO_UNDO = frozenset(
     {"already_voided", "already_canceled", "authorization_expired", "abandoned"}
@@ -270,6 +275,14 @@ class SettleOrphan(Frozen):
 
     effect: EffectPlan
     answer: EffectAnswer | None
+
+
+class ForgetOrphans(Frozen):
+    """A person has undone at the provider what stood there of this saga's earlier attempts."""
+
+    saga: SagaRef
+    actor: str
+    reason: str
 
 
 class Expiring(Frozen):

@@ -17,14 +17,21 @@ from datetime import datetime, timedelta
 from pydantic import TypeAdapter
 
 from recompense.contracts.provider import AnyMoneyCall, CallRecord, PayoutState
-from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan, KnownOutcome
+from recompense.contracts.steps import (
+    AnswerSource,
+    EffectAnswer,
+    EffectPlan,
+    KnownOutcome,
+    is_undone,
+)
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence.saga_tables import JournalRow
 from recompense.persistence.work import Work
 
 _OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
+ORPHAN_SUFFIX = ".orphan"
+"""Ends the name of the step that undoes an orphan."""
 _CALL: TypeAdapter[AnyMoneyCall] = TypeAdapter(AnyMoneyCall)
-_FINAL_KINDS = frozenset({"approved", "declined", "absent"})
 
 
 @dataclass(frozen=True)
@@ -57,25 +64,25 @@ def digest(call: AnyMoneyCall) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def intend(work: Work, plan: EffectPlan) -> None:
+def intend(work: Work, plan: EffectPlan) -> JournalRow:
     """Journal an effect before it is sent, with the first send right where the plan carries one."""
     right = plan.right
-    work.add(
-        JournalRow(
-            saga_id=plan.saga.saga_id,
-            step=plan.step,
-            attempt=plan.attempt,
-            leg=plan.leg,
-            provider=plan.provider,
-            operation_id=plan.saga.operation_id,
-            effect_key=plan.call.effect_key,
-            call=plan.call.model_dump(mode="json"),
-            call_digest=digest(plan.call),
-            right_run_id=right.run_id if right else None,
-            sendable_until=right.send_by if right else None,
-            first_sent_at=right.granted_at if right else None,
-        )
+    row = JournalRow(
+        saga_id=plan.saga.saga_id,
+        step=plan.step,
+        attempt=plan.attempt,
+        leg=plan.leg,
+        provider=plan.provider,
+        operation_id=plan.saga.operation_id,
+        effect_key=plan.call.effect_key,
+        call=plan.call.model_dump(mode="json"),
+        call_digest=digest(plan.call),
+        right_run_id=right.run_id if right else None,
+        sendable_until=right.send_by if right else None,
+        first_sent_at=right.granted_at if right else None,
     )
+    work.add(row)
+    return row
 
 
 async def read(work: Work, where: Position, *, lock: bool = False) -> JournalRow | None:
@@ -102,6 +109,14 @@ def known_answer(row: JournalRow) -> EffectAnswer | None:
     )
 
 
+def stays(undo: JournalRow | None) -> bool:
+    """Whether an effect stands for good: no undo was journaled, or the provider has refused it."""
+    if undo is None:
+        return True
+    known = known_answer(undo)
+    return known is not None and known.outcome.kind == "declined" and not is_undone(known)
+
+
 def call_of(row: JournalRow) -> AnyMoneyCall:
     """The call as it was journaled."""
     return _CALL.validate_python(row.call)
@@ -123,14 +138,14 @@ def write_outcome(work: Work, row: JournalRow, answer: EffectAnswer) -> bool:
     row.outcome = answer.outcome.model_dump(mode="json")
     row.outcome_kind = kind
     row.outcome_source = answer.source
-    row.final = kind in _FINAL_KINDS
+    row.final = answer.is_final
     row.recorded_at = work.clock
     return True
 
 
 def _agrees(row: JournalRow, answer: EffectAnswer) -> bool:
     if row.outcome_kind != answer.outcome.kind:
-        return answer.outcome.kind not in _FINAL_KINDS
+        return not answer.is_final
     known = (row.outcome or {}).get("reference")
     told = getattr(answer.outcome, "reference", None)
     return known == told or known is None or told is None

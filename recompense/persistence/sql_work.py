@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, exists, func, update
+from sqlalchemy import ColumnElement, exists, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -94,7 +94,10 @@ class SqlOperations(SqlRows):
     async def show_attention(self, saga: SagaRef) -> None:
         """Show on the resource whether a person is asked."""
         await self.flush()
-        parked = exists().where(col(Operation.saga_state) == SagaState.PARKED)
+        orphaned = exists().where(
+            col(Orphan.saga_id) == col(Operation.saga_id), col(Orphan.status) == "parked"
+        )
+        parked = exists().where(or_(col(Operation.saga_state) == SagaState.PARKED, orphaned))
         if saga.payment_id is not None:
             asked = parked.where(col(Operation.payment_id) == saga.payment_id)
             target = update(Payment).where(col(Payment.id) == saga.payment_id)
@@ -196,6 +199,16 @@ class SqlOperations(SqlRows):
             )
         )
         return found.one_or_none()
+
+    async def parked_orphans(self, saga_id: str) -> list[Orphan]:
+        """The orphans of a saga that wait for a person."""
+        found = await self._session.exec(
+            select(Orphan)
+            .where(Orphan.saga_id == saga_id, Orphan.status == "parked")
+            .order_by(col(Orphan.id))
+            .with_for_update()
+        )
+        return list(found)
 
     async def orphan_to_settle(self, saga_id: str, step: str, attempt: int) -> Orphan | None:
         """The first orphan of a step."""

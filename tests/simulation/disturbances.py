@@ -14,6 +14,8 @@ from tests.simulation.runs import Run
 from tests.simulation.world import World
 
 COPY = "/copy"
+OVERTAKEN_SECONDS = 1.0
+"""How long an answer travels that the final word of a webhook overtakes."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,8 @@ ANYWHERE = (
     Disturbance("still", 2.5),
     Disturbance("still", 7),
     Disturbance("still", 30),
+    Disturbance("overtaken", 0.02),
+    Disturbance("overtaken", 0.5),
     Disturbance("copy_late"),
 )
 
@@ -105,6 +109,11 @@ class Trouble:
                 habits.webhook_after_seconds = disturbance.point
                 habits.webhook_copies = 2 if disturbance.kind == "hook_twice" else 1
                 habits.webhook_names_key = disturbance.kind != "hook_unnamed"
+                self.fired.add(disturbance)
+            case "overtaken":
+                habits.answer_travels_seconds = OVERTAKEN_SECONDS
+                habits.settles_after_seconds = OVERTAKEN_SECONDS / 10
+                habits.webhook_after_seconds = disturbance.point
                 self.fired.add(disturbance)
             case "still":
                 habits.still_running_seconds = disturbance.point

@@ -159,6 +159,11 @@ MUTANTS: dict[str, Mutant] = {
         "invariant 9: every effect is in the ledger",
         "authorize/-/-/1",
     ),
+    "an_overtaken_answer_is_the_last": Mutant(
+        operations.m_an_overtaken_answer_is_the_last,
+        "9: a word that overtakes the answer to its call is booked all the same",
+        "payout/-/overtaken@0.02/1",
+    ),
     "not_released": Mutant(
         operations.m_not_released,
         "saga contract 1: a reservation is given back",

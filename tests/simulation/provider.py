@@ -51,7 +51,6 @@ LATENCY_SECONDS = 0.1
 TIMEOUT_SECONDS = 3.0
 TRAVELS_SECONDS = 4.5
 ASTRAY_SECONDS = 60.0
-SETTLES_AFTER_SECONDS = 4.0
 WINDOW = timedelta(days=1)
 
 LOOKUP = "lookup"
@@ -171,6 +170,8 @@ class ModelProvider:
         self.reached += 1
         self.on_effect(True, self.reached)
         await self._fail_after(kind, call)
+        if self.habits.answer_travels_seconds:
+            await Pause(self.habits.answer_travels_seconds)
         return outcome
 
     def _land(self, call: AnyMoneyCall, *, announced: bool = False) -> None:
@@ -282,20 +283,25 @@ class ModelProvider:
         if kind == "late":
             effect.visible_at = self._clock.now() + timedelta(seconds=3)
         self._follow(call)
+        settles = self.habits.settles_after_seconds
         action = self.habits.action if call.operation is ProviderOperation.AUTHORIZE else "none"
         if call.operation is ProviderOperation.CREATE_PAYOUT:
             effect.status, effect.payout_state = "pending", PayoutState.IN_TRANSIT
-            self._clock.after(SETTLES_AFTER_SECONDS, lambda: self._arrive(effect))
+            self._clock.after(settles, lambda: self._arrive(effect))
         elif action != "none":
             effect.status = "requires_action"
             if action != "ignored":
                 final = "made" if action == "completed" else "declined"
-                self._clock.after(SETTLES_AFTER_SECONDS, lambda: self._settle(effect, final))
+                self._clock.after(
+                    self.habits.settles_after_seconds, lambda: self._settle(effect, final)
+                )
         elif kind == "F19" or self._is_slow(call):
             effect.status = "pending"
             if self.habits.final_word != "never":
                 final = "declined" if self.habits.final_word == "declined" else "made"
-                self._clock.after(SETTLES_AFTER_SECONDS, lambda: self._settle(effect, final))
+                self._clock.after(
+                    self.habits.settles_after_seconds, lambda: self._settle(effect, final)
+                )
         self._announce(effect)
         return effect
 

@@ -78,6 +78,10 @@ class Habits:
     webhook_names_key: bool = True
     declines: ProviderOperation | None = None
     payout_end: PayoutState = PayoutState.PAID
+    settles_after_seconds: float = 4.0
+    """When the final word on a pending effect falls."""
+    answer_travels_seconds: float = 0.0
+    """How long the answer to a money call is on its way after what it says was true."""
     still_running_seconds: float = 0.0
     """How long the first money call hangs before it is written: a stopped process."""
 

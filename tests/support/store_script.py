@@ -194,6 +194,12 @@ async def _orphan_of(actor: Actor, work: Work, key: int, value: int) -> object:
     return None if row is None else await work.orphan_of(row)
 
 
+async def _parked_orphans(actor: Actor, work: Work, key: int, value: int) -> object:
+    if (found := await work.orphan_to_settle(f"authorize/pay_{key}", "authorize", 1)) is not None:
+        found.status = "parked" if value % 2 else "adopted"
+    return await work.parked_orphans(f"authorize/pay_{key}")
+
+
 async def _payment(actor: Actor, work: Work, key: int, value: int) -> object:
     if await work.now_if_merchant(MERCHANT) is None:
         return "no merchant"
@@ -371,6 +377,7 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _newest,
         _orphan,
         _orphan_of,
+        _parked_orphans,
         _payment,
         _move_payment,
         _reference,

@@ -137,7 +137,7 @@ async def test_application_role_can_do_its_work(app_engine: AsyncEngine) -> None
     async with app_engine.begin() as connection:
         assert await ledger.lock_available(connection, "mer_1", "EUR") == 40
         assert await ledger.lock_available(connection, "mer_2", "EUR") == 0
-    assert await seal(app_engine, snapshot=True) == 1
+    assert await seal(app_engine, snapshot=True) >= 1
 
 
 @pytest.mark.parametrize(

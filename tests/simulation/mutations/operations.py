@@ -158,6 +158,16 @@ def m_never_booked(patch: pytest.MonkeyPatch) -> None:
     _recording(patch, lambda recording: replace(recording, books=False))
 
 
+def m_an_overtaken_answer_is_the_last(patch: pytest.MonkeyPatch) -> None:
+    """A final word that came before the answer counts as booked once the answer is."""
+
+    def booked(recording: steps.Recording) -> steps.Recording:
+        recording.row.booked = recording.row.final
+        return recording
+
+    _recording(patch, booked)
+
+
 def _recording(patch: pytest.MonkeyPatch, change: Any) -> None:
     original = steps.begin_record
 

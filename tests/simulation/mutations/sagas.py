@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from recompense.contracts.provider import Declined
+from recompense.contracts.steps import EffectAnswer
 from workflows.authorize import AuthorizePayment
 from workflows.compensation import Compensations
 from workflows.effects import Effects
@@ -56,9 +57,7 @@ def m_the_undo_is_not_made(patch: pytest.MonkeyPatch) -> None:
 
 def m_pending_is_approved(patch: pytest.MonkeyPatch) -> None:
     """`Pending` counts as the final word."""
-    for module_name in ("workflows.compensation", "workflows.saga", "workflows.payout"):
-        patch.setattr(f"{module_name}.is_final", lambda answer: True)
-    patch.setattr("workflows.authorize.is_final", lambda answer: True)
+    patch.setattr(EffectAnswer, "is_final", property(lambda answer: True))
 
 
 def m_nobody_is_told_the_word(patch: pytest.MonkeyPatch) -> None:
