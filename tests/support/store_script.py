@@ -17,6 +17,7 @@ from recompense.persistence.saga_tables import (
     Attempt,
     JournalRow,
     Operation,
+    OperationRun,
     Orphan,
     ProviderEventRow,
 )
@@ -138,6 +139,28 @@ async def _read_right(actor: Actor, work: Work, key: int, value: int) -> object:
     return row
 
 
+async def _lock_step(actor: Actor, work: Work, key: int, value: int) -> object:
+    saga_id = f"authorize/pay_{key}"
+    saga = SagaRef(
+        saga_id=saga_id,
+        kind=SagaKind.AUTHORIZE,
+        operation_id=f"pay_{key}",
+        merchant_id=MERCHANT,
+        payment_id=f"pay_{key}" if value % 2 else None,
+    )
+    effect = (saga_id, ("authorize", "capture", "authorize.undo")[value % 3], 1, 1)
+    await work.lock_step(effect, "run", saga)
+    found: list[SQLModel | None] = [
+        await work.get(Operation, saga_id, lock=True),
+        await work.get(OperationRun, (saga_id, "run")),
+        await work.get(JournalRow, effect, lock=True),
+        await work.get(Payment, saga.payment_id, lock=True),
+    ]
+    if found[0] is not None and found[1] is None:
+        work.add(OperationRun(saga_id=saga_id, run_id="run", workflow_id=saga_id, attempt=value))
+    return [row and shown([row]) for row in found]
+
+
 async def _take_right(actor: Actor, work: Work, key: int, value: int) -> object:
     row = actor.read.get((f"pay_{key}", ("authorize", "capture")[value % 2]))
     if row is None:
@@ -195,7 +218,7 @@ async def _orphan_of(actor: Actor, work: Work, key: int, value: int) -> object:
 
 
 async def _payment(actor: Actor, work: Work, key: int, value: int) -> object:
-    if await work.now_if_merchant(MERCHANT) is None:
+    if await work.now_if_merchant(MERCHANT, None) is None:
         return "no merchant"
     work.add(
         Payment(
@@ -227,7 +250,8 @@ async def _move_payment(actor: Actor, work: Work, key: int, value: int) -> objec
 
 
 async def _reference(actor: Actor, work: Work, key: int, value: int) -> object:
-    return await work.payment_with_reference(MERCHANT, f"order-{key}")
+    found = await work.now_if_merchant(MERCHANT, f"order-{key}" if value else None)
+    return None if found is None else found[1]
 
 
 async def _expired(actor: Actor, work: Work, key: int, value: int) -> object:
@@ -362,6 +386,7 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _end,
         _journal,
         _read_right,
+        _lock_step,
         _take_right,
         _absent,
         _outcome,
