@@ -26,8 +26,11 @@ async def run(
 ) -> list[Values]:
     """Run a statement in the transaction that `connection` is in, and return its rows.
 
-    `statement` is in psycopg's form, its parameters in their order. Raises what SQLAlchemy raises.
+    `statement` is in psycopg's form, its parameters in their order. As with SQLAlchemy's own
+    `execute`, a transaction begins where there is none, and failures are `DBAPIError`s.
     """
+    if not connection.in_transaction():
+        await connection.begin()
     pooled = await connection.get_raw_connection()
     driver = cast("psycopg.AsyncConnection[Values]", pooled.driver_connection)
     try:

@@ -17,15 +17,13 @@ from recompense.persistence.saga_tables import (
     Attempt,
     JournalRow,
     Operation,
-    OperationRun,
     Orphan,
     ProviderEventRow,
 )
 from recompense.persistence.tables import Capture, Payment, Payout
 from recompense.persistence.work import Work
+from tests.support.lock_script import MERCHANT, lock_step
 from tests.support.rows_shown import EARLIER, LATER, Actor, TakenBack, shown
-
-MERCHANT = "mer_1"
 
 
 async def transaction(actor: Actor, steps: list[tuple[str, int, int]]) -> list[object]:
@@ -137,28 +135,6 @@ async def _read_right(actor: Actor, work: Work, key: int, value: int) -> object:
     if row is not None:
         actor.read[f"pay_{key}", step] = JournalRow(**_copied(row))
     return row
-
-
-async def _lock_step(actor: Actor, work: Work, key: int, value: int) -> object:
-    saga_id = f"authorize/pay_{key}"
-    saga = SagaRef(
-        saga_id=saga_id,
-        kind=SagaKind.AUTHORIZE,
-        operation_id=f"pay_{key}",
-        merchant_id=MERCHANT,
-        payment_id=f"pay_{key}" if value % 2 else None,
-    )
-    effect = (saga_id, ("authorize", "capture", "authorize.undo")[value % 3], 1, 1)
-    await work.lock_step(effect, "run", saga)
-    found: list[SQLModel | None] = [
-        await work.get(Operation, saga_id, lock=True),
-        await work.get(OperationRun, (saga_id, "run")),
-        await work.get(JournalRow, effect, lock=True),
-        await work.get(Payment, saga.payment_id, lock=True),
-    ]
-    if found[0] is not None and found[1] is None:
-        work.add(OperationRun(saga_id=saga_id, run_id="run", workflow_id=saga_id, attempt=value))
-    return [row and shown([row]) for row in found]
 
 
 async def _take_right(actor: Actor, work: Work, key: int, value: int) -> object:
@@ -386,7 +362,7 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _end,
         _journal,
         _read_right,
-        _lock_step,
+        lock_step,
         _take_right,
         _absent,
         _outcome,
