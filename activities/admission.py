@@ -9,6 +9,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from activities.plans import grant, plan, plan_of_row
+from activities.standing import intend
 from activities.steps import refuse, stored
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import AnyMoneyCall
@@ -52,11 +53,13 @@ class Admission:
         now = await self.work.now()
         return grant(self.tools, provider, current_run(), now)
 
-    def intend(self, step: str, provider: str, call: AnyMoneyCall, right: SendRight | None) -> None:
+    async def intend(
+        self, step: str, provider: str, call: AnyMoneyCall, right: SendRight | None
+    ) -> None:
         """Journal the first effect of this attempt."""
-        self.effect = plan(self.tools, self.saga, step, self.attempt, provider, call, right)
+        effect = plan(self.tools, self.saga, step, self.attempt, provider, call, right)
         self.standing.operation.provider = provider
-        journal.intend(self.work, self.effect)
+        self.effect = await intend(self.work, effect)
 
 
 async def decide_once(

@@ -91,7 +91,7 @@ class AuthorizationActivities:
                 ),
             )
             right = grant(self._tools, provider, current_run(), now)
-            admission.intend(STEP, provider, _authorize_call(admit, attempt, right), right)
+            await admission.intend(STEP, provider, _authorize_call(admit, attempt, right), right)
 
         return await decide_once(
             self._tools,

@@ -4,6 +4,7 @@ payment's lock.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 
 from recompense.contracts.sagas import SagaRef
@@ -61,7 +62,6 @@ def set_payment_status(payment: Payment, target: PaymentStatus) -> None:
 def derive_status(payment: Payment) -> None:
     """Set the status that the amounts say, after money has moved."""
     target = payment_status(
-        authorized=payment.amount_authorized,
         captured=payment.amount_captured,
         refunded=payment.amount_refunded,
         capturable=uncaptured(payment) + payment.amount_capture_reserved,
@@ -172,6 +172,32 @@ async def book_capture(
         await void_rest(work, payment, rest_key)
     derive_status(payment)
     await tell_capture(work, capture)
+
+
+async def close_authorization(work: Work, payment: Payment, key: str) -> None:
+    """The provider has closed the authorization, though no operation of ours says so: what no
+    capture holds goes back now, and what an open one reserves when it ends in vain.
+    """
+    payment.authorization_closed = True
+    await give_back_what_is_closed(work, payment, key)
+
+
+async def give_back_what_is_closed(work: Work, payment: Payment, key: str) -> None:
+    """Give back what is left of an authorization that the provider has closed, if it has."""
+    rest = uncaptured(payment)
+    if payment.authorization_closed and rest > 0:
+        await void_part(work, payment, key, rest)
+
+
+async def void_part(work: Work, payment: Payment, key: str, amount: int) -> None:
+    """Give back a part of the hold that no capture reserves, and say where the payment stands."""
+    before = payment.status
+    holds = [replace(hold, remaining=amount) for hold in open_hold(payment)]
+    await work.post(templates.voided(key, payment_id=payment.id, holds=holds))
+    payment.amount_voided += amount
+    derive_status(payment)
+    if payment.status != before:
+        await tell_payment(work, payment)
 
 
 async def void_rest(work: Work, payment: Payment, key: str, *, expired: bool = False) -> None:

@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.admission import Admission, decide_once
 from activities.bookings import (
     book_capture,
+    give_back_what_is_closed,
     locked_payment,
     release_capture,
     required,
@@ -14,6 +15,7 @@ from activities.bookings import (
     tell_capture,
     tell_payment,
 )
+from activities.standing import Standing, standing
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import Approved, CaptureCall, Declined
@@ -45,10 +47,13 @@ class CaptureActivities:
 
         async def decide(work: Work, admission: Admission) -> None:
             payment = await locked_payment(work, admission.saga)
-            amount = await _amount_to_capture(work, admit, payment)
+            kept = await standing(work, admission.saga, STEP, admission.attempt)
+            amount = await _amount_to_capture(work, admit, payment, kept)
+            if kept is not None:
+                payment.amount_capture_reserved -= kept.orphan.reserved
             await _reserve(work, admit, payment, amount)
             right = await admission.grant(required(payment.provider))
-            admission.intend(
+            await admission.intend(
                 STEP,
                 required(payment.provider),
                 CaptureCall(
@@ -85,16 +90,13 @@ class CaptureActivities:
                     capture,
                     posting_key(capture.id, STEP, record.attempt),
                     now=self._tools.now(),
-                    rest_key=posting_key(capture.id, f"{STEP}.rest", record.attempt),
+                    rest_key=_rest_key(record),
                 )
                 await finish(work, recording.operation)
                 await tell_payment(work, payment)
             elif recording.books and isinstance(outcome, Declined):
-                release_capture(
-                    payment,
-                    capture,
-                    decline_of(outcome),
-                )
+                release_capture(payment, capture, decline_of(outcome))
+                await give_back_what_is_closed(work, payment, _rest_key(record))
                 await finish(work, recording.operation)
                 await tell_capture(work, capture)
             await work.flush()
@@ -115,14 +117,22 @@ class CaptureActivities:
             capture = await work.get(Capture, step.saga.operation_id)
             if releasing.due and capture and capture.status == CaptureStatus.PENDING:
                 release_capture(payment, capture, failure_of(releasing.cause))
+                await give_back_what_is_closed(work, payment, _rest_key(step))
                 await tell_capture(work, capture)
             await work.flush()
             view = capture_view(capture) if capture else None
             return Recorded(verdict=Verdict.PROCEED, resource=view)
 
 
-async def _amount_to_capture(work: Work, admit: CaptureInput, payment: Payment) -> int:
-    available = capturable(payment)
+def _rest_key(step: StepRef) -> str:
+    return posting_key(step.saga.operation_id, f"{STEP}.rest", step.attempt)
+
+
+async def _amount_to_capture(
+    work: Work, admit: CaptureInput, payment: Payment, kept: Standing | None
+) -> int:
+    """What to capture: what was asked for, or what an effect has captured already that is kept."""
+    available = capturable(payment) + (kept.orphan.reserved if kept else 0)
     others = await work.open_captures(payment.id)
     if others and (admit.final or any(other.final for other in others)):
         raise Refused("capture_in_progress", "Another capture of this payment is under way.")
@@ -131,7 +141,7 @@ async def _amount_to_capture(work: Work, admit: CaptureInput, payment: Payment) 
             "payment_not_capturable",
             f"Nothing of payment {payment.id} can be captured: it is {payment.status}.",
         )
-    amount = admit.amount or available
+    amount = kept.amount if kept else admit.amount or available
     if amount > available:
         raise Refused("amount_exceeds_capturable", f"Only {available} minor units can be captured.")
     return amount

@@ -4,31 +4,35 @@ is dropped.
 
 from __future__ import annotations
 
+from activities.bookings import close_authorization, locked_payment, reserve_capture
 from activities.plans import plan
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import (
     AnyMoneyCall,
     Approved,
     CancelPayoutCall,
+    CaptureCall,
     Pending,
     ProviderOperation,
     RequiresAction,
     VoidCall,
 )
 from recompense.contracts.sagas import SagaRef
-from recompense.contracts.steps import EffectAnswer, EffectPlan
+from recompense.contracts.steps import EffectAnswer, EffectPlan, is_undone
+from recompense.contracts.words import ORPHAN_QUESTION
 from recompense.domain.effects import AttemptState, effect_key
 from recompense.domain.failures import InvariantBroken
+from recompense.ledger.postings import posting_key
 from recompense.persistence import journal, outbox
 from recompense.persistence.operations import locked
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
+from recompense.persistence.views import uncaptured
 from recompense.persistence.work import Work
 
 Effective = Approved | Pending | RequiresAction
 """Outcomes that stand for an effect at the provider, or for one that may still come."""
 
 _UNDO_SUFFIX = ".undo"
-_ORPHAN_SUFFIX = ".orphan"
 
 
 def undo_call(row: JournalRow, reference: str, step: str, leg: int = 1) -> AnyMoneyCall | None:
@@ -72,6 +76,9 @@ async def adopt(
     known_before = row.outcome_kind
     agrees = journal.write_outcome(work, row, answer)
     outcome = answer.outcome
+    if row.step.endswith(journal.ORPHAN_SUFFIX):
+        await _settle_late(work, saga, row)
+        return None
     if not isinstance(outcome, Approved | Pending | RequiresAction):
         return None
     operation = await locked(work, saga.saga_id)
@@ -94,7 +101,7 @@ async def _open(
     outcome: Effective,
 ) -> EffectPlan | None:
     orphan = await work.orphan_of(row)
-    step = row.step + _ORPHAN_SUFFIX
+    step = row.step + journal.ORPHAN_SUFFIX
     call = undo_call(row, outcome.reference, step)
     if orphan is None:
         orphan = Orphan(
@@ -106,9 +113,15 @@ async def _open(
             status="open" if call else "parked",
         )
         work.add(orphan)
-        _tell(work, operation, row, undone=call is not None)
         if call is None:
-            ask_a_person(work, saga, row.step)
+            await _follow(work, saga, row, orphan, outcome)
+        _tell(work, operation, row, orphan)
+        if orphan.status == "parked":
+            await ask_a_person(work, saga, row.step)
+    elif orphan.outcome["kind"] != "approved" and isinstance(outcome, Approved):
+        orphan.outcome = outcome.model_dump(mode="json")
+        if orphan.status == "parked":
+            await _follow(work, saga, row, orphan, outcome)
     if call is None or orphan.status != "open":
         return None
     undo = plan(tools, saga, step, row.attempt, row.provider, call, None)
@@ -117,11 +130,43 @@ async def _open(
     return undo
 
 
+async def _follow(
+    work: Work, saga: SagaRef, row: JournalRow, orphan: Orphan, outcome: Effective
+) -> None:
+    """Let the payment follow what nothing can take back.
+
+    A void that stands moves no money: the payment is voided, and nobody has to decide. What a
+    capture has taken is kept of the hold until a person has decided.
+    """
+    call = journal.call_of(row)
+    if not isinstance(call, VoidCall | CaptureCall) or not isinstance(outcome, Approved):
+        return
+    payment = await locked_payment(work, saga)
+    if isinstance(call, VoidCall):
+        orphan.status, orphan.settled_at = "adopted", work.clock
+    elif uncaptured(payment) >= call.amount:
+        orphan.reserved = call.amount
+        reserve_capture(payment, call.amount)
+    if isinstance(call, VoidCall) or call.final:
+        key = posting_key(call.operation_id, row.step + journal.ORPHAN_SUFFIX, row.attempt)
+        await close_authorization(work, payment, key)
+
+
+async def _settle_late(work: Work, saga: SagaRef, row: JournalRow) -> None:
+    """An undo that a person was asked to make has worked after all."""
+    known = journal.known_answer(row)
+    step = row.step.removesuffix(journal.ORPHAN_SUFFIX)
+    orphan = await work.orphan_to_settle(row.saga_id, step, row.attempt)
+    if orphan is not None and orphan.status == "parked" and known is not None and is_undone(known):
+        orphan.status, orphan.settled_at = "undone", work.clock
+        await work.show_attention(saga)
+
+
 async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> bool:
     """Write that an orphan was undone, or that a person has to look. False: that was written
     before, by an earlier try.
     """
-    step = undo.step.removesuffix(_ORPHAN_SUFFIX)
+    step = undo.step.removesuffix(journal.ORPHAN_SUFFIX)
     orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt)
     if orphan is None:
         raise InvariantBroken(f"{undo.step} of {undo.saga.saga_id} undoes no orphan")
@@ -133,8 +178,9 @@ async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> bool:
     return True
 
 
-def ask_a_person(work: Work, saga: SagaRef, step: str) -> None:
-    """Tell those who watch that an effect stands which only a person can take back."""
+async def ask_a_person(work: Work, saga: SagaRef, step: str) -> None:
+    """Tell those who watch that an effect stands, and that a person has to decide about it."""
+    await work.show_attention(saga)
     outbox.emit(
         work,
         "saga.parked",
@@ -143,18 +189,18 @@ def ask_a_person(work: Work, saga: SagaRef, step: str) -> None:
             "workflow_id": saga.saga_id,
             "operation_id": saga.operation_id,
             "step": step,
-            "question": "An effect stands at the provider that was taken back here. Undo it there.",
+            "question": ORPHAN_QUESTION,
         },
         merchant_id=saga.merchant_id,
         payment_id=saga.payment_id,
     )
 
 
-def _tell(work: Work, operation: Operation, row: JournalRow, *, undone: bool) -> None:
+def _tell(work: Work, operation: Operation, row: JournalRow, orphan: Orphan) -> None:
     outbox.audit(
         work,
         actor="recompense",
-        action="orphan_undo" if undone else "orphan_parked",
+        action="orphan_undo" if orphan.status == "open" else f"orphan_{orphan.status}",
         target=operation.saga_id,
         reason="An effect became known after its attempt had been taken back.",
         step=row.step,

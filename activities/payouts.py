@@ -16,6 +16,7 @@ from activities.payout_bookings import (
 )
 from activities.plans import grant, plan, plan_of_row
 from activities.routing import route
+from activities.standing import intend
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import (
@@ -79,7 +80,7 @@ class PayoutActivities:
             else:
                 right = await admission.grant(provider)
                 call = _create_call(payout, admission.attempt, right)
-                admission.intend(STEP, provider, call, right)
+                await admission.intend(STEP, provider, call, right)
             await tell_payout(work, payout, "created")
 
         return await decide_once(self._tools, admit, Admitted[PayoutView], decide, _view)
@@ -133,7 +134,7 @@ class PayoutActivities:
     async def _intend(self, work: Work, saga: SagaRef, attempt: int, payout: Payout) -> None:
         right = grant(self._tools, payout.provider, current_run(), await work.now())
         call = _create_call(payout, attempt, right)
-        journal.intend(work, plan(self._tools, saga, STEP, attempt, payout.provider, call, right))
+        await intend(work, plan(self._tools, saga, STEP, attempt, payout.provider, call, right))
 
     async def _effect(self, work: Work, step: StepRef, name: str) -> EffectPlan | None:
         row = await journal.read(work, journal.Position(step.saga.saga_id, name, step.attempt))

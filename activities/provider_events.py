@@ -110,7 +110,7 @@ class ProviderEventActivities:
             undone = settle.answer is not None and is_undone(settle.answer)
             settled = await orphans.settle(work, settle.effect, undone=undone)
             if settled and not undone:
-                orphans.ask_a_person(work, settle.effect.saga, settle.effect.step)
+                await orphans.ask_a_person(work, settle.effect.saga, settle.effect.step)
 
     @activity.defn(name="provider_event.relay")
     async def relay(self, page: PageRequest) -> tuple[ProviderEventInput, ...]:

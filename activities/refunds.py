@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.admission import Admission, decide_once
 from activities.bookings import derive_status, locked_payment, required, tell_payment
+from activities.standing import Standing, standing
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import Approved, Declined, Pending, RefundCall
@@ -40,7 +41,8 @@ class RefundActivities:
 
         async def decide(work: Work, admission: Admission) -> None:
             payment = await locked_payment(work, admission.saga)
-            amount = _amount_to_refund(admit, payment)
+            kept = await standing(work, admission.saga, STEP, admission.attempt)
+            amount = _amount_to_refund(admit, payment, kept)
             await _reserve(work, admit, payment, amount, admission.attempt)
             provider = required(payment.provider)
             right = await admission.grant(provider)
@@ -53,7 +55,7 @@ class RefundActivities:
                 authorization_reference=required(payment.provider_reference),
                 reason=admit.reason,
             )
-            admission.intend(STEP, provider, call, right)
+            await admission.intend(STEP, provider, call, right)
 
         return await decide_once(self._tools, admit, Admitted[RefundView], decide, _view)
 
@@ -102,9 +104,9 @@ class RefundActivities:
             return Recorded(verdict=Verdict.PROCEED, resource=view)
 
 
-def _amount_to_refund(admit: RefundInput, payment: Payment) -> int:
+def _amount_to_refund(admit: RefundInput, payment: Payment, kept: Standing | None) -> int:
     available = refundable(payment)
-    amount = admit.amount or available
+    amount = kept.amount if kept else admit.amount or available
     if available <= 0 or amount > available:
         raise Refused("amount_exceeds_refundable", f"Only {available} minor units can be refunded.")
     return amount

@@ -54,6 +54,7 @@ def in_house_activities(tools: Toolbox) -> list[Activity]:
         saga.close,
         saga.park,
         saga.resolve,
+        saga.forget_orphans,
         event.load,
         event.apply,
         event.settle_orphan,

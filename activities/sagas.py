@@ -7,6 +7,7 @@ from temporalio import activity
 from activities.orphans import undo_call, undo_step
 from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
+from activities.standing import forget
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import Absent, Approved
 from recompense.contracts.sagas import Resolution, ResolveDecision, SagaRef, Verdict
@@ -17,6 +18,7 @@ from recompense.contracts.steps import (
     CompensationPlan,
     EffectAnswer,
     EffectPlan,
+    ForgetOrphans,
     Park,
     Recorded,
     RecordEffect,
@@ -188,6 +190,14 @@ class SagaActivities:
                 await work.show_attention(resolve.saga)
             answer = journal.known_answer(row) if row.final else None
             return Resolved(verdict=standing.verdict, answer=answer)
+
+    @activity.defn(name="saga.forget_orphans")
+    async def forget_orphans(self, told: ForgetOrphans) -> None:
+        """Write that the parked orphans of a saga were undone at the provider."""
+        async with self._tools.store.work() as work:
+            await locked(work, told.saga.saga_id)
+            for orphan in await work.parked_orphans(told.saga.saga_id):
+                await forget(work, told.saga, orphan, actor=told.actor, reason=told.reason)
 
 
 def _answer_of(resolution: Resolution) -> EffectAnswer | None:

@@ -55,7 +55,7 @@ class VoidActivities:
                 send_by=right.send_by,
                 authorization_reference=required(payment.provider_reference),
             )
-            admission.intend(step, provider, call, right)
+            await admission.intend(step, provider, call, right)
 
         return await decide_once(
             self._tools, admit, Admitted[PaymentView], decide, _view, writes_before_refusing=False

@@ -14,6 +14,7 @@ from adapters import registry
 from adapters.transport import ObservedTransport
 from api.access import Authenticator, RateLimits
 from api.application import build_app
+from api.gate import Gate
 from api.idempotency import Idempotency
 from api.known_merchants import KnownMerchants
 from api.parts import Options, Parts
@@ -78,6 +79,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 for name in settings.providers
             },
             authenticator=Authenticator(_tokens(settings), database),
+            gate=Gate(settings.api_max_in_flight),
             rate_limits=RateLimits(
                 reads=settings.rate_limit_reads, writes=settings.rate_limit_writes
             ),

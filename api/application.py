@@ -20,6 +20,7 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from api.edge import Edge
+from api.gate import Gated
 from api.openapi import document
 from api.parts import Parts
 from api.problems import RETRY_SOON, FieldError, Problem
@@ -95,6 +96,7 @@ def build_app(open_parts: OpenParts) -> FastAPI:
     app.state.watching = Watching(WatchMetrics(app.state.metrics.registry))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented seam
     app.state.openapi_json = json.dumps(document(app))
+    app.add_middleware(Gated)
     app.add_middleware(Edge, metrics=app.state.metrics)
     app.add_exception_handler(Problem, _problem)
     app.add_exception_handler(RequestValidationError, _invalid_parameters)

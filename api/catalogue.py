@@ -46,6 +46,8 @@ CATALOGUE: dict[str, Entry] = {
     "provider_not_available": Entry(409, "The provider does not take this"),
     "currency_not_supported": Entry(409, "The provider does not take this currency"),
     "saga_not_parked": Entry(409, "The saga is not waiting for a person"),
+    "nothing_to_retry": Entry(409, "The effect stands: keep it, or say that it was undone"),
+    "orphan_cannot_be_kept": Entry(409, "The effect can only be undone at the provider"),
     "saga_is_parked": Entry(409, "The saga waits for a person's answer"),
     "saga_is_running": Entry(409, "The saga is under way"),
     "body_too_large": Entry(413, "The body is too large"),
@@ -59,5 +61,6 @@ CATALOGUE: dict[str, Entry] = {
     "database_unavailable": Entry(503, "The database does not answer"),
     "temporal_unavailable": Entry(503, "Temporal does not answer"),
     "keys_unavailable": Entry(503, "The keys of the tokens cannot be read"),
+    "overloaded": Entry(503, "As many requests are under way as this process takes"),
     "not_ready": Entry(503, "A part is not ready"),
 }

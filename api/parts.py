@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from adapters.registration import Provider
 from api.access import Authenticator, RateLimits
+from api.gate import Gate
 from api.idempotency import Idempotency
 from api.known_merchants import KnownMerchants
 from api.sagas import Sagas
@@ -36,6 +37,7 @@ class Parts:
     temporal: Client
     providers: Mapping[str, Provider]
     authenticator: Authenticator
+    gate: Gate
     rate_limits: RateLimits
     idempotency: Idempotency
     sagas: Sagas

@@ -57,6 +57,12 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(
         65_536, gt=0, description="Largest request body the API takes; larger is 413."
     )
+    api_max_in_flight: int = Field(
+        64,
+        gt=0,
+        description="Requests one API process works on at once; beyond, it answers 503 with"
+        " `Retry-After`. Bounds how long an accepted request waits.",
+    )
     rate_limit_reads: str = Field(
         "500/second", description="GET requests one caller may make, `<count>/<period>`."
     )

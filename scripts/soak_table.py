@@ -12,10 +12,13 @@ from rich.table import Table
 
 TABLES = (
     "cases by fault",
+    "cases by disturbance",
+    "simulated cases",
     "cases by crash point",
     "cases by reset point",
     "effects counted",
     "invariants checked",
+    "mutants caught",
     "tests",
     "failures",
 )

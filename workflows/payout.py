@@ -19,6 +19,7 @@ from recompense.contracts.sagas import (
     Refusal,
 )
 from recompense.contracts.steps import (
+    Admitted,
     EffectAnswer,
     EffectPlan,
     Recorded,
@@ -28,6 +29,7 @@ from recompense.contracts.steps import (
     UndoCause,
 )
 from recompense.contracts.views import PayoutView
+from workflows import versions
 from workflows.saga import Saga
 from workflows.turns import TakeBack, canceled, never_happened
 
@@ -48,6 +50,7 @@ class Payout(Saga[PayoutView]):
         self._view: PayoutView | None = None
         self._review: PayoutReview | None = None
         self._reviewable = False
+        self._admitting = True
         self._answer: PayoutReviewed | None = None
 
     @workflow.run
@@ -64,8 +67,11 @@ class Payout(Saga[PayoutView]):
     async def review(self, review: PayoutReview) -> PayoutReviewed:
         """Take a person's word, and wait for what came of it.
 
-        Who asked for the payout cannot approve it.
+        Who asked for the payout cannot approve it. Rows may show the payout as waiting before this
+        run has read them: such a word waits.
         """
+        if self._admitting and versions.early_reviews_wait():
+            await workflow.wait_condition(lambda: not self._admitting)
         refusal = self._objection(review)
         if refusal is not None:
             return PayoutReviewed(refusal=refusal)
@@ -104,7 +110,7 @@ class Payout(Saga[PayoutView]):
         return self._review is not None and self._review.decision is decision
 
     async def _forward(self) -> SagaResult:
-        admitted = await self.admit(activities.admit_payout, self._payout)
+        admitted = await self._admitted()
         if admitted.refusal is not None:
             return self.refuse(admitted.refusal)
         while admitted.effect is None:
@@ -115,8 +121,15 @@ class Payout(Saga[PayoutView]):
                     return self.result("not paid: a person said no", self._view)
                 return await self._pay(plan)
             # The word may have been given to another run of this saga, which tells nobody.
-            admitted = await self.admit(activities.admit_payout, self._payout)
+            admitted = await self._admitted()
         return await self._pay(admitted.effect)
+
+    async def _admitted(self) -> Admitted[PayoutView]:
+        self._admitting = True
+        try:
+            return await self.admit(activities.admit_payout, self._payout)
+        finally:
+            self._admitting = False
 
     def _show(self, payout: PayoutView | None) -> None:
         self._view = payout

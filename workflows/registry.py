@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
+from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
 from workflows.refund import RefundPayment
@@ -18,6 +19,7 @@ WORKFLOWS: list[type] = [
     Payout,
     ApplyProviderEvent,
     RelayProviderEvents,
+    ForgetOrphansOfSaga,
     SweepAuthorizations,
     ReleaseAvailability,
 ]

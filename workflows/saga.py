@@ -148,6 +148,10 @@ class Saga(Compensations, Generic[Resource]):
         if self._decision is None and resource is not None:
             self._decision = Decision(resource=resource)
 
+    def tell_taken_back(self, cause: UndoCause, resource: Resource | None) -> None:
+        """Tell the caller that all was taken back: the resource shows it."""
+        self.decide(resource)
+
     def refuse(self, refusal: Refusal) -> SagaResult:
         """Tell the caller: the state or a rule forbids it. A refusal is a result, not a failure."""
         if self._decision is None:
@@ -243,7 +247,7 @@ class Saga(Compensations, Generic[Resource]):
         )
         self.undone.append("release")
         await self.close(begun.cause)
-        self.decide(released.resource)
+        self.tell_taken_back(begun.cause, released.resource)
         return await self._end_taken_back(begun.cause, released.resource)
 
     def _stands(self, cause: UndoCause) -> None:

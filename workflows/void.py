@@ -7,7 +7,7 @@ from temporalio import workflow
 from recompense.contracts import activities
 from recompense.contracts.provider import Declined
 from recompense.contracts.sagas import Decision, Refusal, VoidInput
-from recompense.contracts.steps import SagaResult
+from recompense.contracts.steps import SagaResult, UndoCause
 from recompense.contracts.views import PaymentView
 from workflows.saga import Saga
 
@@ -31,6 +31,15 @@ class VoidAuthorization(Saga[PaymentView]):
         """The payment once its void has an outcome, or the refusal."""
         return await self.decided()
 
+    def decide(self, resource: PaymentView | None) -> None:
+        """A payment of which something can still be captured was not voided: the rows say why."""
+        if _is_over(resource):
+            super().decide(resource)
+
+    def tell_taken_back(self, cause: UndoCause, resource: PaymentView | None) -> None:
+        """A payment does not show why it was not voided: the caller is refused."""
+        self.refuse(Refusal(code="payment_not_voidable", message=cause.message))
+
     async def _forward(self) -> SagaResult:
         admitted = await self.admit(activities.admit_void, self._void)
         if admitted.refusal is not None:
@@ -50,5 +59,11 @@ class VoidAuthorization(Saga[PaymentView]):
 
 
 def _is_over(payment: PaymentView | None) -> bool:
-    """Whether nothing is left to capture: an authorization that had lapsed counts as voided."""
-    return payment is not None and payment.status in {"voided", "expired", "captured"}
+    """Whether nothing is left to capture, and no void is open: an authorization that had lapsed
+    counts as voided.
+    """
+    return (
+        payment is not None
+        and payment.amount_capturable == 0
+        and payment.status not in {"authorized", "partially_captured"}
+    )

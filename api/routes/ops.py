@@ -24,8 +24,8 @@ from recompense.contracts.sagas import Resolution, ResolveDecision
 from recompense.contracts.scopes import Scope
 from recompense.desk import SagaDesk, SagaDetail, SagaRow, TemporalSilent, UnknownSaga
 from recompense.desk.models import ShownState
+from recompense.desk.replay import ReplayReport, replay
 from recompense.domain.failures import Refused
-from recompense.replay import ReplayReport, replay
 
 router = APIRouter(tags=["ops"])
 

@@ -30,6 +30,7 @@ from recompense.contracts.steps import (
     EventApplied,
     EventTarget,
     ExpiringPage,
+    ForgetOrphans,
     PageDone,
     PageRequest,
     Park,
@@ -278,6 +279,12 @@ async def apply_provider_event(apply: ApplyEvent) -> EventApplied:
 @activity.defn(name="provider_event.settle_orphan")
 async def settle_orphan(settle: SettleOrphan) -> None:
     """Write what became of an orphan's undo."""
+    raise NotImplementedError
+
+
+@activity.defn(name="saga.forget_orphans")
+async def forget_orphans(told: ForgetOrphans) -> None:
+    """Write that the parked orphans of a saga were undone at the provider."""
     raise NotImplementedError
 
 

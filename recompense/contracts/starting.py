@@ -36,6 +36,7 @@ WORKFLOW_TYPES: dict[SagaKind, str] = {
 """The explicit type names under which the workflows are registered; they stand in histories."""
 
 APPLY_PROVIDER_EVENT = "ApplyProviderEvent"
+FORGET_ORPHANS = "ForgetOrphans"
 
 AnyDecision = (
     Decision[PaymentView] | Decision[CaptureView] | Decision[RefundView] | Decision[PayoutView]

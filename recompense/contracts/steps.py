@@ -277,6 +277,14 @@ class SettleOrphan(Frozen):
     answer: EffectAnswer | None
 
 
+class ForgetOrphans(Frozen):
+    """A person has undone at the provider what stood there of this saga's earlier attempts."""
+
+    saga: SagaRef
+    actor: str
+    reason: str
+
+
 class Expiring(Frozen):
     """An authorization past its validity, with the number of the void that ends it."""
 

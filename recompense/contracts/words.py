@@ -15,6 +15,12 @@ from recompense.domain.money import formatted
 
 AnySagaInput = AuthorizeInput | CaptureInput | VoidInput | RefundInput | PayoutInput
 
+ORPHAN_QUESTION = (
+    "An effect stands at the provider that was taken back here."
+    " Answer succeeded to keep it, or failed once it was undone there."
+)
+"""What a person is asked about a saga that has ended and left an effect standing."""
+
 
 def summary(saga: AnySagaInput) -> str:
     """One line: what this saga is to do."""

@@ -1,6 +1,6 @@
 """The saga desk: what on-call people do with sagas, for the API and the command line alike.
 
-`SagaDesk` lists, shows and resolves; `recompense.replay.replay` carries a failed saga on.
+`SagaDesk` lists, shows and resolves; `recompense.desk.replay.replay` carries a failed saga on.
 """
 
 from recompense.desk.desk import SagaDesk, SagaPage

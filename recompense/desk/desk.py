@@ -15,9 +15,9 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from recompense.contracts import words
-from recompense.contracts.sagas import Resolution, SagaInput, SagaStatus
+from recompense.contracts.sagas import Resolution, ResolveDecision, SagaInput, SagaStatus
 from recompense.contracts.words import AnySagaInput
-from recompense.desk import rows, steps
+from recompense.desk import orphans, rows, steps
 from recompense.desk.executions import (
     Execution,
     answered,
@@ -27,6 +27,7 @@ from recompense.desk.executions import (
     ui_page,
 )
 from recompense.desk.models import SagaDetail, SagaFailure, SagaRow, SagaStory, ShownState
+from recompense.desk.replay import replay
 from recompense.desk.rows import Filters, Story
 from recompense.domain.failures import Refused
 from recompense.domain.states import SagaState
@@ -37,6 +38,7 @@ _CLOSED_RUNS_LOOKED_AT = 500
 _OLD_ROWS_LOOKED_AT = 100
 _OLD = timedelta(minutes=10)
 _LOOK_AGAIN_SECONDS = 0.2
+_SETTLES_WITHIN_SECONDS = 10.0
 _AT_REST = frozenset({SagaState.FAILED, SagaState.PARKED, SagaState.DONE})
 _ROW_STATES: dict[ShownState, tuple[SagaState, ...]] = {
     ShownState.RUNNING: (SagaState.RUNNING, SagaState.COMPENSATING),
@@ -93,9 +95,14 @@ class SagaDesk:
         async with self._database.transaction() as session:
             found = await rows.page(session, filters)
             page, more = found[:limit], len(found) > limit
-            runs = await rows.newest_runs(session, [one.saga_id for one in page])
+            ids = [one.saga_id for one in page]
+            runs = await rows.newest_runs(session, ids)
+            asked = await rows.with_orphans(session, ids)
         executions = await self._executions(page, runs)
-        data = [self._row(one, runs.get(one.saga_id), executions.get(one.saga_id)) for one in page]
+        data = [
+            self._row(one, runs.get(one.saga_id), executions.get(one.saga_id), one.saga_id in asked)
+            for one in page
+        ]
         return SagaPage(
             data=tuple(row for row in data if state is None or row.state is state),
             next_cursor=page[-1].saga_id if more else None,
@@ -124,12 +131,16 @@ class SagaDesk:
     async def resolve(
         self, workflow_id: str, resolution: Resolution, *, update_id: str | None = None
     ) -> SagaDetail:
-        """Answer a parked saga, and wait until the answer has been taken.
+        """Answer a parked saga, and wait until the answer has been taken. For a saga that has ended
+        and left an effect standing, `succeeded` keeps it (the saga is replayed and takes it up) and
+        `failed` says that it was undone at the provider.
 
-        The same `update_id` is answered once. Raises `UnknownSaga`, and `Refused`
-        (`saga_not_parked`) when nobody is asked.
+        The same `update_id` is answered once. Raises `UnknownSaga`, and `Refused`:
+        `saga_not_parked` when nobody is asked, `nothing_to_retry`, `orphan_cannot_be_kept`.
         """
         story = await self._read(workflow_id)
+        if story.orphans and story.operation.saga_state not in rows.LIVE_STATES:
+            return await self._settle(story, resolution)
         execution = await self._execution(story)
         if execution is None or not execution.runs:
             raise _not_parked()
@@ -147,6 +158,21 @@ class SagaDesk:
                 raise _not_parked() from error
             raise
         return await self.show(story.operation.saga_id)
+
+    async def _settle(self, story: Story, resolution: Resolution) -> SagaDetail:
+        orphans.check_answer(story, resolution.decision)
+        saga_id = story.operation.saga_id
+        if resolution.decision is ResolveDecision.FAILED:
+            await orphans.forget(self._client, story, resolution)
+            return await self.show(saga_id)
+        report = await replay(
+            self._client,
+            self._database,
+            saga_id,
+            actor=resolution.actor,
+            reason=resolution.reason,
+        )
+        return await self.after_replay(saga_id, str(report.to_run), _SETTLES_WITHIN_SECONDS)
 
     async def after_replay(self, workflow_id: str, run_id: str, wait_seconds: float) -> SagaDetail:
         """The saga once a replay's run has brought it to rest (failed, parked or done), or as it is
@@ -167,7 +193,8 @@ class SagaDesk:
 
     async def _row_of(self, story: Story) -> SagaRow:
         newest = story.runs[-1] if story.runs else None
-        return self._row(story.operation, newest, await self._execution(story))
+        execution = await self._execution(story)
+        return self._row(story.operation, newest, execution, bool(story.orphans))
 
     async def _execution(self, story: Story) -> Execution | None:
         runs = {story.operation.saga_id: story.runs[-1]} if story.runs else {}
@@ -208,7 +235,11 @@ class SagaDesk:
         ]
 
     def _row(
-        self, operation: Operation, run: OperationRun | None, execution: Execution | None
+        self,
+        operation: Operation,
+        run: OperationRun | None,
+        execution: Execution | None,
+        leaves_orphans: bool,
     ) -> SagaRow:
         workflow_id = run.workflow_id if run else operation.saga_id
         run_id = run.run_id if run else None
@@ -224,7 +255,7 @@ class SagaDesk:
             merchant_id=operation.merchant_id,
             provider=operation.provider,
             state=state,
-            question=operation.question if state is ShownState.PARKED else None,
+            question=_question(operation, state, leaves_orphans),
             failure=failure,
             attempt=operation.attempt,
             since=operation.since,
@@ -255,6 +286,12 @@ def _standing(
         )
     parked = operation.saga_state == SagaState.PARKED
     return ShownState.PARKED if parked else ShownState.RUNNING, stored
+
+
+def _question(operation: Operation, state: ShownState, leaves_orphans: bool) -> str | None:
+    if state is ShownState.PARKED:
+        return operation.question
+    return words.ORPHAN_QUESTION if leaves_orphans else None
 
 
 def _failure(operation: Operation) -> SagaFailure | None:

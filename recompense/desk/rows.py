@@ -20,6 +20,7 @@ from recompense.persistence.saga_tables import (
     JournalRow,
     Operation,
     OperationRun,
+    Orphan,
 )
 
 LIVE_STATES = (SagaState.RUNNING, SagaState.COMPENSATING, SagaState.PARKED)
@@ -46,13 +47,14 @@ class Filters:
 
 @dataclass(frozen=True)
 class Story:
-    """All rows of one saga."""
+    """All rows of one saga. `orphans` are those that wait for a person."""
 
     operation: Operation
     runs: Sequence[OperationRun]
     attempts: Sequence[Attempt]
     journal: Sequence[JournalRow]
     audit: Sequence[AuditRecord]
+    orphans: Sequence[Orphan]
 
 
 async def page(session: AsyncSession, filters: Filters) -> list[Operation]:
@@ -100,6 +102,14 @@ async def newest_runs(session: AsyncSession, saga_ids: Collection[str]) -> dict[
     return {run.saga_id: run for run in (await session.exec(query)).all()}
 
 
+async def with_orphans(session: AsyncSession, saga_ids: Collection[str]) -> set[str]:
+    """Which of these sagas have an effect standing that a person has to decide about."""
+    query = select(col(Orphan.saga_id)).where(
+        col(Orphan.saga_id).in_(saga_ids), col(Orphan.status) == "parked"
+    )
+    return set((await session.exec(query)).all())
+
+
 async def living_among(session: AsyncSession, saga_ids: Collection[str]) -> list[str]:
     """Which of these sagas claim to live, by their rows."""
     query = select(col(Operation.saga_id)).where(
@@ -130,10 +140,12 @@ async def story(session: AsyncSession, workflow_id: str) -> Story:
     attempts = select(Attempt).where(Attempt.saga_id == saga_id)
     journal = select(JournalRow).where(JournalRow.saga_id == saga_id)
     audit = select(AuditRecord).where(AuditRecord.target == saga_id)
+    orphans = select(Orphan).where(Orphan.saga_id == saga_id, Orphan.status == "parked")
     return Story(
         operation=operation,
         runs=(await session.exec(runs.order_by(col(OperationRun.first_seen_at)))).all(),
         attempts=(await session.exec(attempts.order_by(col(Attempt.number)))).all(),
         journal=(await session.exec(journal.order_by(col(JournalRow.created_at)))).all(),
         audit=(await session.exec(audit.order_by(col(AuditRecord.id)))).all(),
+        orphans=(await session.exec(orphans.order_by(col(Orphan.id)))).all(),
     )

@@ -128,7 +128,6 @@ def may_move(
 
 def payment_status(
     *,
-    authorized: int,
     captured: int,
     refunded: int,
     capturable: int,
@@ -144,6 +143,6 @@ def payment_status(
         return _P.REFUNDED if refunded == captured else _P.PARTIALLY_REFUNDED
     if captured > 0:
         return _P.CAPTURED if capturable == 0 else _P.PARTIALLY_CAPTURED
-    if capturable == authorized:
+    if capturable > 0:
         return _P.AUTHORIZED
     return _P.EXPIRED if expired else _P.VOIDED

@@ -9,8 +9,8 @@ import typer
 from recompense.desk import SagaDetail, SagaRow, SagaStep, SagaStory
 from recompense.desk.forecast import ReplayEffect
 from recompense.desk.models import ProviderCall, ShownState
+from recompense.desk.replay import ReplayReport
 from recompense.ops.terminal import print_facts, print_table
-from recompense.replay import ReplayReport
 
 
 def tell(story: SagaStory) -> None:

@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from recompense.contracts.sagas import Resolution, ResolveDecision
 from recompense.desk import SagaDetail, SagaPage, SagaRow, UnknownSaga
 from recompense.desk.models import ShownState
+from recompense.desk.replay import ReplayReport
+from recompense.desk.replay import replay as replay_saga
 from recompense.domain.failures import Refused
 from recompense.ops.saga_story import tell, tell_replay
 from recompense.ops.terminal import (
@@ -30,8 +32,6 @@ from recompense.ops.terminal import (
     settings_of,
     told_to_the_person,
 )
-from recompense.replay import ReplayReport
-from recompense.replay import replay as replay_saga
 from recompense.settings import Settings
 
 app = typer.Typer(help="Find, understand and repair sagas.", no_args_is_help=True)

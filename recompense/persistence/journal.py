@@ -17,12 +17,20 @@ from datetime import datetime, timedelta
 from pydantic import TypeAdapter
 
 from recompense.contracts.provider import AnyMoneyCall, CallRecord, PayoutState
-from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan, KnownOutcome
+from recompense.contracts.steps import (
+    AnswerSource,
+    EffectAnswer,
+    EffectPlan,
+    KnownOutcome,
+    is_undone,
+)
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence.saga_tables import JournalRow
 from recompense.persistence.work import Work
 
 _OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
+ORPHAN_SUFFIX = ".orphan"
+"""Ends the name of the step that undoes an orphan."""
 _CALL: TypeAdapter[AnyMoneyCall] = TypeAdapter(AnyMoneyCall)
 
 
@@ -56,26 +64,26 @@ def digest(call: AnyMoneyCall) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def intend(work: Work, plan: EffectPlan) -> None:
+def intend(work: Work, plan: EffectPlan) -> JournalRow:
     """Journal an effect before it is sent, with the first send right where the plan carries one."""
     right = plan.right
-    work.add(
-        JournalRow(
-            saga_id=plan.saga.saga_id,
-            step=plan.step,
-            attempt=plan.attempt,
-            leg=plan.leg,
-            provider=plan.provider,
-            operation_id=plan.saga.operation_id,
-            effect_key=plan.call.effect_key,
-            call=plan.call.model_dump(mode="json"),
-            call_digest=digest(plan.call),
-            calls=[],
-            right_run_id=right.run_id if right else None,
-            sendable_until=right.send_by if right else None,
-            first_sent_at=right.granted_at if right else None,
-        )
+    row = JournalRow(
+        saga_id=plan.saga.saga_id,
+        step=plan.step,
+        attempt=plan.attempt,
+        leg=plan.leg,
+        provider=plan.provider,
+        operation_id=plan.saga.operation_id,
+        effect_key=plan.call.effect_key,
+        call=plan.call.model_dump(mode="json"),
+        call_digest=digest(plan.call),
+        calls=[],
+        right_run_id=right.run_id if right else None,
+        sendable_until=right.send_by if right else None,
+        first_sent_at=right.granted_at if right else None,
     )
+    work.add(row)
+    return row
 
 
 async def read(work: Work, where: Position, *, lock: bool = False) -> JournalRow | None:
@@ -100,6 +108,14 @@ def known_answer(row: JournalRow) -> EffectAnswer | None:
         source=AnswerSource.JOURNAL,
         payout_state=None if row.payout_state is None else PayoutState(row.payout_state),
     )
+
+
+def stays(undo: JournalRow | None) -> bool:
+    """Whether an effect stands for good: no undo was journaled, or the provider has refused it."""
+    if undo is None:
+        return True
+    known = known_answer(undo)
+    return known is not None and known.outcome.kind == "declined" and not is_undone(known)
 
 
 def call_of(row: JournalRow) -> AnyMoneyCall:

@@ -77,12 +77,13 @@ def is_known(view: AnyView | None) -> bool:
 async def _standing_of_void(session: AsyncSession, saga: SagaRef, ended: bool) -> Standing:
     number = int(saga.saga_id.rpartition("/")[2])
     request = await session.get(VoidRequest, (saga.payment_id, number))
+    view = await view_of(session, saga)
     if request is not None and request.status == VoidStatus.FAILED:
         message = (request.failure or {}).get("message", "The payment could not be voided.")
         refusal = Refusal(code="payment_not_voidable", message=str(message))
-        return Standing(ended, known=ended, refusal=refusal)
+        return Standing(ended, known=ended, refusal=refusal, view=view)
     done = request is not None and request.status == VoidStatus.SUCCEEDED
-    return Standing(ended, known=done, view=await view_of(session, saga))
+    return Standing(ended, known=done, view=view)
 
 
 async def view_of(session: AsyncSession, saga: SagaRef) -> AnyView | None:

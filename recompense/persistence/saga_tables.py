@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Identity
 from sqlmodel import Field, SQLModel
 
-from recompense.persistence.columns import jsonb, moment, optional_jsonb, optional_moment
+from recompense.persistence.columns import bigint, jsonb, moment, optional_jsonb, optional_moment
 
 __all__ = [
     "Attempt",
@@ -117,8 +117,11 @@ class JournalRow(SQLModel, table=True):
 
 
 class Orphan(SQLModel, table=True):
-    """An effect that became known after its attempt was compensating or closed. It is undone, or a
-    person looks.
+    """An effect that became known after its attempt was compensating or closed.
+
+    `status` is `open` (its undo is under way), `undone`, `parked` (a person decides) or `adopted`
+    (it stands, and our books follow it). `reserved` minor units of the payment's hold are kept for
+    a capture until a person has decided.
     """
 
     __tablename__ = "orphans"
@@ -132,6 +135,7 @@ class Orphan(SQLModel, table=True):
     leg: int = 1
     outcome: dict[str, Any] = Field(sa_column=jsonb())
     status: str = "open"
+    reserved: int = Field(sa_column=bigint(), default=0)
     found_at: datetime = Field(sa_column=moment(), default=None)
     settled_at: datetime | None = Field(sa_column=optional_moment(), default=None)
 

@@ -69,6 +69,7 @@ class SqlOperations(SqlRows):
             row = await self.get(Payout, saga.operation_id, lock=True)
             question, of = work_sql.PARKED_OF_OPERATION, saga.operation_id
         await self._settle(Operation)
+        await self._settle(Orphan)
         if row is not None:
             [[row.needs_attention]] = await self._run(question, [of])
 
@@ -123,6 +124,10 @@ class SqlOperations(SqlRows):
         """The orphan that this effect became."""
         where = (row.saga_id, row.step, str(row.attempt), str(row.leg))
         return next(iter(await self._select(Orphan, work_sql.ORPHAN_OF, *where)), None)
+
+    async def parked_orphans(self, saga_id: str) -> list[Orphan]:
+        """The orphans of a saga that wait for a person."""
+        return await self._select(Orphan, work_sql.PARKED_ORPHANS, saga_id, lock=True)
 
     async def orphan_to_settle(self, saga_id: str, step: str, attempt: int) -> Orphan | None:
         """The first orphan of a step."""

@@ -69,6 +69,7 @@ class Payment(SQLModel, table=True):
     amount_refunded_from_pending: int = Field(sa_column=bigint(), default=0)
     void_open: bool = False
     expired: bool = False
+    authorization_closed: bool = False
     capture_method: str
     provider: str | None = None
     provider_reference: str | None = None

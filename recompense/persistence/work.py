@@ -134,6 +134,10 @@ class OperationRows(Protocol):
         """The first orphan of a step, locked."""
         ...
 
+    async def parked_orphans(self, saga_id: str) -> list[Orphan]:
+        """The orphans of a saga of which a person has to say what shall become, oldest first."""
+        ...
+
 
 class ResourceRows(Protocol):
     """Payments, captures, voids and payouts, and who they belong to."""

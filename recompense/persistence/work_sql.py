@@ -87,13 +87,15 @@ ORPHAN_TO_SETTLE = """
 WHERE saga_id = %s AND step = %s AND attempt = %s ORDER BY leg LIMIT 1 FOR UPDATE
 """
 
-PARKED_OF_PAYMENT = f"""
-SELECT EXISTS (SELECT FROM operations WHERE saga_state = '{SagaState.PARKED}' AND payment_id = %s)
-"""  # noqa: S608 - a word of our own
+PARKED_ORPHANS = "WHERE saga_id = %s AND status = 'parked' ORDER BY id FOR UPDATE"
 
-PARKED_OF_OPERATION = f"""
-SELECT EXISTS (SELECT FROM operations WHERE saga_state = '{SagaState.PARKED}' AND operation_id = %s)
+_PARKED = f"""
+SELECT EXISTS (SELECT FROM operations WHERE {{which}} = %s AND (
+    saga_state = '{SagaState.PARKED}'
+    OR EXISTS (SELECT FROM orphans WHERE saga_id = operations.saga_id AND status = 'parked')))
 """  # noqa: S608 - a word of our own
+PARKED_OF_PAYMENT = _PARKED.format(which="payment_id")
+PARKED_OF_OPERATION = _PARKED.format(which="operation_id")
 
 MERCHANT_AND_REFERENCE = f"""
 SELECT {CLOCK}, (

@@ -26,9 +26,9 @@ from recompense.contracts.sagas import (
 from recompense.contracts.words import AnySagaInput
 from recompense.desk import SagaDesk, SagaDetail, UnknownSaga
 from recompense.desk.models import ShownState, StepState
+from recompense.desk.replay import ReplayAction, ReplayReport, replay
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.replay import ReplayAction, ReplayReport, replay
 from tests.support.books import assert_books_agree
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from workflows.authorize import AuthorizePayment

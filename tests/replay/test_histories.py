@@ -14,7 +14,8 @@ import pytest
 
 from recompense.ops.replay_check import check_histories, replayed
 from tests.replay.fingerprints import committed, fingerprint, recorded
-from tests.replay.record import HISTORIES, STORIES
+from tests.replay.record import HISTORIES
+from tests.replay.stories import STORIES
 
 WHAT_TO_DO = (
     "Runs that are under way replay what they have recorded, so a workflow may not change the order"

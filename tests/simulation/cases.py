@@ -133,7 +133,10 @@ def _to_the_end(world: World, scene: Scene, trouble: Trouble, outcome: Outcome) 
             world.clock.run()
         parked = world.parked()
         if not parked:
-            return
+            settled = world.settle_orphans()
+            outcome.asked_people += settled
+            if not settled:
+                return
         for run in parked:
             outcome.asked_people += 1
             world.answer_truly(run)

@@ -94,7 +94,7 @@ _CHECKS: dict[type[SQLModel], dict[str, Check]] = {
             not j.final or j.outcome_kind in ("approved", "declined", "absent")
         )
     },
-    Orphan: {"orphans_status": lambda o: o.status in ("open", "undone", "parked")},
+    Orphan: {"orphans_status": lambda o: o.status in ("open", "undone", "parked", "adopted")},
 }
 
 

@@ -20,7 +20,7 @@ from recompense.domain.states import (
 from recompense.ledger.accounts import Side, account, bank_cash, provider_clearing
 from recompense.ledger.book import Book
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
-from recompense.persistence.tables import Capture, DomainEvent, Payment, Payout, Refund, VoidRequest
+from recompense.persistence.tables import Capture, Payment, Payout, Refund, VoidRequest
 from tests.simulation.instances import NotDeterministic, decoded
 from tests.simulation.provider_log import Effect, taken
 from tests.simulation.runs import replayed
@@ -86,7 +86,7 @@ def one_effect_per_attempt(world: World) -> Iterator[str]:
     keys = Counter(effect.effect_key for effect in world.provider.effects)
     yield from (f"{key} was made {n} times" for key, n in keys.items() if n > 1)
     standing: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
-    for effect in _without_breaks(world):
+    for effect in world.provider.effects:
         if effect.status in {"made", "pending"} and effect.operation not in _UNDOES:
             standing[effect.operation_id, effect.operation].append(effect.effect_key)
     for (operation_id, operation), made in standing.items():
@@ -114,8 +114,7 @@ def payments_agree(world: World) -> Iterator[str]:
         made = _effects_of(world, ProviderOperation.AUTHORIZE, payment.id)
         standing = [effect for effect in made if effect.status == "made"]
         held = payment.status in HOLDS_AUTHORIZATION
-        broken = any(effect.reference in _broken(world) for effect in made)
-        if held and len(standing) != 1 and not broken:
+        if held and len(standing) != 1:
             yield f"{payment.id} is {payment.status}, and {len(standing)} authorizations stand"
         for effect in standing:
             closed = (
@@ -173,7 +172,7 @@ def payouts_agree(world: World) -> Iterator[str]:
 def ledger_agrees(world: World) -> Iterator[str]:
     """(9, 23) The provider's clearing account and the bank hold what the provider's log says."""
     moved: Counter[str] = Counter()
-    for effect in _without_breaks(world):
+    for effect in world.provider.effects:
         if effect.status == "made":
             moved[effect.operation] += effect.amount
             if effect.payout_state is PayoutState.RETURNED and not effect.forgotten:
@@ -279,43 +278,16 @@ def _final_word(status: str) -> str:
 
 
 def orphans_are_settled(world: World) -> Iterator[str]:
-    """Nothing known is dropped: an orphan is undone, or a person looks."""
-    asked = {
-        event.data["object"]["workflow_id"]
-        for event in world.store.rows(DomainEvent)
-        if event.type == "saga.parked"
-    }
+    """Nothing known is dropped: an orphan is undone, or taken up, if need be by a person."""
     for orphan in world.store.rows(Orphan):
-        if orphan.status == "parked" and orphan.saga_id not in asked:
-            yield f"nobody was told of the orphan {orphan.step} of {orphan.saga_id}"
-        if orphan.status == "open":
-            yield f"the orphan {orphan.step} of {orphan.saga_id} is open"
-
-
-def _without_breaks(world: World) -> list[Effect]:
-    """The provider's log without those effects that people have been told of."""
-    parked = _parked(world)
-    return [effect for effect in world.provider.effects if effect.reference not in parked]
-
-
-def _broken(world: World) -> set[str | None]:
-    """The objects to which something happened that people have been told of."""
-    parked = _parked(world)
-    return {effect.parent for effect in world.provider.effects if effect.reference in parked}
-
-
-def _parked(world: World) -> set[str]:
-    return {
-        str(orphan.outcome.get("reference"))
-        for orphan in world.store.rows(Orphan)
-        if orphan.status == "parked"
-    }
+        if orphan.status in {"open", "parked"}:
+            yield f"the orphan {orphan.step} of {orphan.saga_id} is {orphan.status}"
 
 
 def _effects_of(world: World, operation: ProviderOperation, operation_id: str) -> list[Effect]:
     return [
         effect
-        for effect in _without_breaks(world)
+        for effect in world.provider.effects
         if effect.operation is operation and effect.operation_id == operation_id
     ]
 
@@ -326,7 +298,7 @@ def _of_payment(world: World, operation: ProviderOperation, payment: Payment) ->
     }
     return [
         effect
-        for effect in _without_breaks(world)
+        for effect in world.provider.effects
         if effect.operation is operation and effect.parent in references and effect.status == "made"
     ]
 

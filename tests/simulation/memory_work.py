@@ -51,7 +51,11 @@ class MemoryWork(MemoryRows):
 
     async def show_attention(self, saga: SagaRef) -> None:
         """Show on the resource whether a person is asked."""
-        parked = self.all(Operation, lambda row: row.saga_state == SagaState.PARKED)
+        orphaned = {row.saga_id for row in self.all(Orphan, lambda row: row.status == "parked")}
+        parked = self.all(
+            Operation,
+            lambda row: row.saga_state == SagaState.PARKED or row.saga_id in orphaned,
+        )
         if saga.payment_id is not None:
             payment = await self.get(Payment, saga.payment_id)
             if payment is not None:
@@ -128,6 +132,12 @@ class MemoryWork(MemoryRows):
         where = (row.saga_id, row.step, row.attempt, row.leg)
         found = self.all(Orphan, lambda orphan: (*_step_of(orphan), orphan.leg) == where)
         return found[0] if found else None
+
+    async def parked_orphans(self, saga_id: str) -> list[Orphan]:
+        """The orphans of a saga that wait for a person."""
+        return self.all(
+            Orphan, lambda row: row.saga_id == saga_id, lambda row: row.status == "parked"
+        )
 
     async def orphan_to_settle(self, saga_id: str, step: str, attempt: int) -> Orphan | None:
         """The first orphan of a step."""

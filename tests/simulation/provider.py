@@ -283,20 +283,25 @@ class ModelProvider:
         if kind == "late":
             effect.visible_at = self._clock.now() + timedelta(seconds=3)
         self._follow(call)
+        settles = self.habits.settles_after_seconds
         action = self.habits.action if call.operation is ProviderOperation.AUTHORIZE else "none"
         if call.operation is ProviderOperation.CREATE_PAYOUT:
             effect.status, effect.payout_state = "pending", PayoutState.IN_TRANSIT
-            self._clock.after(self.habits.settles_after_seconds, lambda: self._arrive(effect))
+            self._clock.after(settles, lambda: self._arrive(effect))
         elif action != "none":
             effect.status = "requires_action"
             if action != "ignored":
                 final = "made" if action == "completed" else "declined"
-                self._clock.after(self.habits.settles_after_seconds, lambda: self._settle(effect, final))
+                self._clock.after(
+                    self.habits.settles_after_seconds, lambda: self._settle(effect, final)
+                )
         elif kind == "F19" or self._is_slow(call):
             effect.status = "pending"
             if self.habits.final_word != "never":
                 final = "declined" if self.habits.final_word == "declined" else "made"
-                self._clock.after(self.habits.settles_after_seconds, lambda: self._settle(effect, final))
+                self._clock.after(
+                    self.habits.settles_after_seconds, lambda: self._settle(effect, final)
+                )
         self._announce(effect)
         return effect
 

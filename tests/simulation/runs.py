@@ -84,11 +84,24 @@ def replayed(run: Run) -> Instance:
     """
     instance = Instance(run.workflow_type, run.workflow_id, run.run_id, run.started)
     for task in run.history:
+        patches = [c.set_patch_marker.patch_id for c in task.commands if _is_patch(c)]
         for activation in task.activations:
-            commands = instance.activate(activation.jobs, activation.at, replaying=True)
+            told = [*map(_has_patch, patches), *activation.jobs]
+            commands = instance.activate(told, activation.at, replaying=True)
             if [bytes_of(command) for command in commands] != activation.commands:
                 raise NotDeterministic(f"{run.workflow_id} at {activation.at}")
     return instance
+
+
+def _is_patch(command: WorkflowCommand) -> bool:
+    return command.HasField("set_patch_marker")
+
+
+def _has_patch(patch_id: str) -> WorkflowActivationJob:
+    """What a replay is told first of all: the task's history knows this patch."""
+    job = WorkflowActivationJob()
+    job.notify_has_patch.patch_id = patch_id
+    return job
 
 
 def bytes_of(command: WorkflowCommand) -> bytes:

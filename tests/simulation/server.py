@@ -251,7 +251,7 @@ class Server:
                 self._end(run, Ending.CANCELED)
             case "upsert_workflow_search_attributes":
                 run.attention = jobs.attention_of(command, run.attention)
-            case "schedule_local_activity":
+            case "schedule_local_activity" | "set_patch_marker":
                 pass
             case "request_cancel_activity" | "request_cancel_local_activity":
                 # No activity of ours heartbeats, so that none hears of it: it ends as it would.

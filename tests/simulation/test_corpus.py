@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.simulation.cases import case_of, play
-from tests.simulation.corpus import kept, still_open
+from tests.simulation.corpus import kept
 
 
 @pytest.mark.parametrize("name", kept())
@@ -13,11 +13,3 @@ def test_kept_case_played_again_keeps_every_invariant(name: str) -> None:
     outcome = play(case_of(name))
     assert outcome.wrong == []
     assert outcome.fired, "the fault was not seen to fire"
-
-
-@pytest.mark.xfail(
-    strict=True, reason="known and open: it has to be mended, then moved to cases.txt"
-)
-@pytest.mark.parametrize("name", still_open())
-def test_open_case_still_fails(name: str) -> None:
-    assert play(case_of(name)).wrong == []

@@ -8,6 +8,7 @@ import pytest
 
 from tests.simulation.cases import case_of, play
 from tests.simulation.mutants import MUTANTS
+from tests.support.census import count
 
 
 @pytest.mark.parametrize("name", MUTANTS)
@@ -18,6 +19,7 @@ def test_planted_defect_breaks_an_invariant_in_its_case(name: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         mutant.plant(patch)
         assert play(case_of(mutant.caught_by)).wrong, mutant.plant.__doc__
+    count("mutants caught", f"{name} by {mutant.caught_by}")
 
 
 def test_list_of_planted_defects_is_long_enough() -> None:

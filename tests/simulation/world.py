@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from activities.breakers import Breakers
+from activities.plans import saga_of as ref_of
 from activities.registry import in_house_activities, provider_activities
 from activities.toolbox import Toolbox
 from adapters.sandbox.policy import CAPABILITIES, POLICIES
@@ -23,11 +24,17 @@ from recompense.contracts.sagas import (
     Resolution,
     ResolveDecision,
 )
-from recompense.contracts.starting import APPLY_PROVIDER_EVENT, WORKFLOW_TYPES, event_workflow_id
-from recompense.contracts.steps import Park
+from recompense.contracts.starting import (
+    APPLY_PROVIDER_EVENT,
+    FORGET_ORPHANS,
+    WORKFLOW_TYPES,
+    event_workflow_id,
+)
+from recompense.contracts.steps import ForgetOrphans, Park
 from recompense.contracts.words import AnySagaInput
-from recompense.persistence.saga_tables import JournalRow, ProviderEventRow
-from recompense.persistence.tables import Merchant
+from recompense.domain.states import SagaState
+from recompense.persistence.saga_tables import JournalRow, Operation, Orphan, ProviderEventRow
+from recompense.persistence.tables import DomainEvent, Merchant
 from tests.simulation.clock import Clock
 from tests.simulation.executions import Executor
 from tests.simulation.instances import decoded
@@ -94,6 +101,7 @@ class World:
         self.executor = Executor(self.clock, _by_name(self.tools))
         self.server = Server(self.clock, self.executor)
         self.asked: list[AnySagaInput] = []
+        self._kept: set[str] = set()
 
     def merchant(self, **changes: Any) -> None:
         """Set the scene: the merchant."""
@@ -159,6 +167,42 @@ class World:
             provider_reference=effect.reference if effect and made else None,
         )
         self.server.update(run, "resolve", f"resolve-{len(run.answers)}", resolution)
+
+    def settle_orphans(self) -> int:
+        """A person looks at what stands at the provider and was taken back here. Returns how many
+        sagas were settled.
+
+        What can be kept is kept: the saga is run again, and takes it up. Anything else is undone in
+        the provider's own books.
+        """
+        asked = {
+            event.data["object"]["workflow_id"]
+            for event in self.store.rows(DomainEvent)
+            if event.type == "saga.parked"
+        }
+        parked = {row.saga_id for row in self.store.rows(Orphan) if row.status == "parked"} & asked
+        for saga_id in sorted(parked):
+            operation = next(row for row in self.store.rows(Operation) if row.saga_id == saga_id)
+            if operation.saga_state == SagaState.FAILED and saga_id not in self._kept:
+                self._kept.add(saga_id)
+                runs = [run for run in self.server.runs if saga_of(run) == saga_id]
+                self.server.reset(runs[-1], 0)
+            else:
+                self._undo_orphans(operation)
+        return len(parked)
+
+    def _undo_orphans(self, operation: Operation) -> None:
+        references = {
+            str(row.outcome["reference"])
+            for row in self.store.rows(Orphan)
+            if row.saga_id == operation.saga_id and row.status == "parked"
+        }
+        for effect in self.provider.effects:
+            if effect.reference in references:
+                effect.status = "taken back"
+                effect.closed = effect.operation is ProviderOperation.AUTHORIZE
+        told = ForgetOrphans(saga=ref_of(operation), actor="ops", reason="undone there")
+        self.server.start(FORGET_ORPHANS, f"orphans/{operation.saga_id}/{self.clock.seconds}", told)
 
     def _asked_about(self, run: Run) -> Effect | None:
         """The effect that the run's last question is about, as the provider knows it."""

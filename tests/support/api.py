@@ -24,6 +24,7 @@ from adapters import registry
 from adapters.transport import ObservedTransport
 from api.access import Authenticator, RateLimits
 from api.application import OpenParts, build_app
+from api.gate import Gate
 from api.idempotency import Idempotency
 from api.known_merchants import KnownMerchants
 from api.parts import Options, Parts
@@ -48,6 +49,7 @@ async def make_parts(
     *,
     keys: PublishedKeys | None = None,
     writes: str = "10000/second",
+    max_in_flight: int = 64,
     statement_timeout_seconds: float = 1.5,
 ) -> AsyncIterator[Parts]:
     """The parts of an API on real PostgreSQL and real Temporal, whether they are up or not."""
@@ -69,6 +71,7 @@ async def make_parts(
             temporal=client,
             providers={"sandbox": sandbox},
             authenticator=Authenticator(tokens, database),
+            gate=Gate(max_in_flight),
             rate_limits=RateLimits(reads="10000/second", writes=writes),
             idempotency=Idempotency(Claims(database)),
             sagas=Sagas(client),

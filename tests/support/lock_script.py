@@ -1,6 +1,9 @@
-"""The step of a random script that locks all that a recording step stands on."""
+"""The steps of a random script that lock, read rights and take them."""
 
 from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
 
 from sqlmodel import SQLModel
 
@@ -8,7 +11,7 @@ from recompense.contracts.sagas import SagaKind, SagaRef
 from recompense.persistence.saga_tables import JournalRow, Operation, OperationRun
 from recompense.persistence.tables import Payment
 from recompense.persistence.work import Work
-from tests.support.rows_shown import Actor, shown
+from tests.support.rows_shown import LATER, Actor, shown
 
 MERCHANT = "mer_1"
 
@@ -34,3 +37,31 @@ async def lock_step(actor: Actor, work: Work, key: int, value: int) -> object:
     if found[0] is not None and found[1] is None:
         work.add(OperationRun(saga_id=saga_id, run_id="run", workflow_id=saga_id, attempt=value))
     return [row and shown([row]) for row in found]
+
+
+async def read_right(actor: Actor, work: Work, key: int, value: int) -> object:
+    """Read an effect, and remember it for later transactions."""
+    step = ("authorize", "capture")[value % 2]
+    row = await work.get(JournalRow, (f"authorize/pay_{key}", step, 1, 1), lock=value > 3)
+    if row is not None:
+        actor.read[f"pay_{key}", step] = JournalRow(**_copied(row))
+    return row
+
+
+async def take_right(actor: Actor, work: Work, key: int, value: int) -> object:
+    """Take the right of an effect that an earlier transaction has read."""
+    row = actor.read.get((f"pay_{key}", ("authorize", "capture")[value % 2]))
+    if row is None:
+        return None
+    until = LATER + timedelta(seconds=value)
+    return await work.take_right(row, run_id=f"run-{value}", right_try=value, send_by=until)
+
+
+async def absent(actor: Actor, work: Work, key: int, value: int) -> object:
+    """Conclude that such an effect was never made."""
+    row = actor.read.get((f"pay_{key}", ("authorize", "capture")[value % 2]))
+    return None if row is None else await work.conclude_absent(row, [{"value": value}])
+
+
+def _copied(row: JournalRow) -> dict[str, Any]:
+    return {name: value for name, value in row.__dict__.items() if name[0] != "_"}

@@ -81,14 +81,16 @@ def free_port_base() -> int:
 
 
 @contextmanager
-def stack_of_its_own(**settings: str) -> Iterator[TestStack]:
+def stack_of_its_own(
+    settings: Mapping[str, str] | None = None, *, port_base: int | None = None
+) -> Iterator[TestStack]:
     """A stack to be started by the test; it is taken down whatever happens.
 
     Not in pytest's own temporary folder: every run of pytest shuts that to other users again, and
     PostgreSQL, which does not run as root, would lose its files.
     """
     with tempfile.TemporaryDirectory(prefix="recompense-stack-") as folder:
-        stack = TestStack(Path(folder) / "data", free_port_base(), settings)
+        stack = TestStack(Path(folder) / "data", port_base or free_port_base(), settings or {})
         try:
             yield stack
         finally:

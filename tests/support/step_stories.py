@@ -35,6 +35,7 @@ from recompense.contracts.steps import (
     CompensationReport,
     EffectAnswer,
     EffectPlan,
+    ForgetOrphans,
     PageRequest,
     Park,
     RecordEffect,
@@ -290,7 +291,7 @@ async def effect_comes_too_late(stage: Stage, outcome: Any) -> None:
     )
 
 
-async def capture_comes_too_late(stage: Stage) -> None:
+async def _capture_comes_too_late(stage: Stage) -> None:
     """A capture that was given up shows after all: nothing takes it back, and a person is asked."""
     await _authorized(stage)
     admitted = await stage.given("capture.admit", CAPTURE)
@@ -301,6 +302,33 @@ async def capture_comes_too_late(stage: Stage) -> None:
     report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
     await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
     await _event_arrives(stage, "cap_1:capture:1")
+
+
+async def late_capture_is_forgotten(stage: Stage) -> None:
+    """A person has undone it at the provider."""
+    await _capture_comes_too_late(stage)
+    told = ForgetOrphans(saga=CAPTURE.ref(), actor="ops", reason="undone there")
+    await stage.do("saga.forget_orphans", told)
+
+
+async def late_capture_is_taken_up(stage: Stage) -> None:
+    """A replay keeps it: its attempt has nothing to send, and books what stands."""
+    await _capture_comes_too_late(stage)
+    admitted = await stage.do("capture.admit", CAPTURE, run="run-2")
+    await stage.do("capture.record", record(admitted.effect, MADE), run="run-2")
+
+
+async def void_comes_too_late(stage: Stage) -> None:
+    """A void that was given up shows after all, and the payment follows it."""
+    await _authorized(stage)
+    admitted = await stage.given("void.admit", VOID)
+    saga = VOID.ref()
+    await stage.given("saga.resolve", _resolve(admitted.effect, ResolveDecision.FAILED))
+    await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
+    await stage.given("void.release", StepRef(saga=saga, attempt=1))
+    report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
+    await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
+    await _event_arrives(stage, "pay_1:void.1:1")
 
 
 async def sweeps_run(stage: Stage) -> None:

@@ -17,11 +17,12 @@ from tests.support.step_stories import (
     authorization_is_parked,
     authorization_is_recorded,
     authorization_is_refused,
-    capture_comes_too_late,
     captured_at_once,
     effect_comes_too_late,
     event_of_a_stranger,
     event_tells_who_waits,
+    late_capture_is_forgotten,
+    late_capture_is_taken_up,
     paid_payout_comes_back,
     payer_acts,
     payout_is_canceled,
@@ -31,6 +32,7 @@ from tests.support.step_stories import (
     step_is_recorded,
     step_is_taken_back,
     sweeps_run,
+    void_comes_too_late,
 )
 
 Story = Callable[[Stage], Awaitable[None]]
@@ -163,7 +165,9 @@ STORIES: dict[str, tuple[Story, tuple[str, ...]]] = {
         lambda stage: effect_comes_too_late(stage, None),
         (*_EVENT, "provider_event.settle_orphan"),
     ),
-    "orphan, cannot be undone": (capture_comes_too_late, _EVENT),
+    "orphan, forgotten": (late_capture_is_forgotten, (*_EVENT, "saga.forget_orphans")),
+    "orphan, taken up": (late_capture_is_taken_up, (*_EVENT, "capture.admit", "capture.record")),
+    "orphan, followed": (void_comes_too_late, _EVENT),
     "sweeps": (sweeps_run, ("availability.release", "sweep.expiring", "provider_event.relay")),
 }
 COMMITS = {"availability.release": 3}

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities import authorization, captures, payouts, refunds, voids
-from activities.orphans import _ORPHAN_SUFFIX, undo_step
+from activities.orphans import undo_step
 from recompense.domain.effects import EFFECT_KEY_MAX_LENGTH, effect_key
 from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.journal import ORPHAN_SUFFIX
 
 FORWARD_STEPS = [
     authorization.STEP,
@@ -22,7 +23,7 @@ FORWARD_STEPS = [
 STEPS = [
     *FORWARD_STEPS,
     *(undo_step(step) for step in FORWARD_STEPS),
-    *(step + _ORPHAN_SUFFIX for step in FORWARD_STEPS),
+    *(step + ORPHAN_SUFFIX for step in FORWARD_STEPS),
 ]
 
 operations = st.sampled_from(list(IdPrefix)).map(new_id)

@@ -208,7 +208,7 @@ def test_named_servers_are_used_and_not_started(stack: TestStack) -> None:
         "RECOMPENSE_MIGRATION_DATABASE_URL": secrets.owner_url(theirs["database_url"]),
         "TEMPORAL_ADDRESS": theirs["temporal"]["address"],
     }
-    with stack_of_its_own(**settings) as other:
+    with stack_of_its_own(settings) as other:
         found = other.up("--without", "workers")
         assert (found["pids"]["postgres"], found["pids"]["temporal"]) == (None, None)
         assert found["database_url"] == theirs["database_url"]
@@ -269,7 +269,7 @@ def test_a_part_that_may_not_be_restarted_stays_dead_and_is_named() -> None:
 
 def test_a_part_that_cannot_start_ends_the_whole_and_shows_its_log() -> None:
     settings = {"RECOMPENSE_POSTGRES_SETTINGS": '{"no_such_setting": "1"}'}
-    with stack_of_its_own(**settings) as stack:
+    with stack_of_its_own(settings) as stack:
         done = stack.run("up", "--port-base", str(stack.port_base))
         assert done.returncode == 3
         assert "PostgreSQL" in done.stderr
@@ -289,7 +289,7 @@ def test_a_part_that_cannot_start_ends_the_whole_and_shows_its_log() -> None:
 def test_a_named_server_that_does_not_answer_is_named_without_its_password(
     setting: str, address: str
 ) -> None:
-    with stack_of_its_own(**{setting: address}) as stack:
+    with stack_of_its_own({setting: address}) as stack:
         done = stack.run("up", "--port-base", str(stack.port_base))
         assert done.returncode == 3
         assert "127.0.0.1:1" in done.stderr

@@ -1,7 +1,6 @@
 """Cases by name, one a line with the reason behind a `#`; `cases.txt` is committed.
 
 A failing case of a run is shrunk and added to `found.txt`, which is played first from then on.
-`open.txt` names the cases that are known to fail: a test holds that each of them still does.
 """
 
 from __future__ import annotations
@@ -15,11 +14,6 @@ _SEPARATOR = "  # "
 def kept() -> list[str]:
     """The names of all kept cases, those of the last failing run first."""
     return _names("found.txt", "cases.txt")
-
-
-def still_open() -> list[str]:
-    """The names of the cases that are known to fail."""
-    return _names("open.txt")
 
 
 def _names(*files: str) -> list[str]:

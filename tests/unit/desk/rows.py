@@ -68,5 +68,10 @@ def story(operation: Operation, *journal: JournalRow, **attempt: object) -> Stor
         **attempt,
     }
     return Story(
-        operation=operation, runs=[], attempts=[Attempt(**values)], journal=journal, audit=[]
+        operation=operation,
+        runs=[],
+        attempts=[Attempt(**values)],
+        journal=journal,
+        audit=[],
+        orphans=[],
     )
