@@ -124,7 +124,12 @@ class Lab:
 
 
 @asynccontextmanager
-async def open_lab(*, workers: int = WORKERS, without: tuple[str, ...] = ()) -> AsyncIterator[Lab]:
+async def open_lab(
+    *,
+    workers: int = WORKERS,
+    without: tuple[str, ...] = (),
+    settings: Mapping[str, str] = SETTINGS,
+) -> AsyncIterator[Lab]:
     """A fresh stack; it is taken down and its files are removed whatever happens."""
     with tempfile.TemporaryDirectory(prefix="recompense-bench-") as folder:
         data_dir, base = Path(folder) / "data", _free_port_base()
@@ -132,13 +137,13 @@ async def open_lab(*, workers: int = WORKERS, without: tuple[str, ...] = ()) -> 
         for part in without:
             arguments += ["--without", part]
         try:
-            await asyncio.to_thread(_command, data_dir, SETTINGS, arguments)
+            await asyncio.to_thread(_command, data_dir, settings, arguments)
             found = StackFile.read(StackPaths(data_dir).stack_file)
             if found is None:
                 raise RuntimeError("the stack is up and says nothing of it")
-            yield Lab(data_dir, base, SETTINGS, found)
+            yield Lab(data_dir, base, settings, found)
         finally:
-            await asyncio.to_thread(_command, data_dir, SETTINGS, ["stack", "down"])
+            await asyncio.to_thread(_command, data_dir, settings, ["stack", "down"])
 
 
 @asynccontextmanager

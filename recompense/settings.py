@@ -58,7 +58,7 @@ class Settings(BaseSettings):
         65_536, gt=0, description="Largest request body the API takes; larger is 413."
     )
     api_max_in_flight: int = Field(
-        64,
+        40,
         gt=0,
         description="Requests one API process works on at once; beyond, it answers 503 with"
         " `Retry-After`. Bounds how long an accepted request waits.",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import structlog
+from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,6 +15,10 @@ from recompense.persistence.sealer import seal_once, snapshot_once
 log = structlog.get_logger("recompense.upkeep")
 
 SNAPSHOT_SECONDS = 60.0
+_PATIENCE = text("SET LOCAL statement_timeout = '60s'")
+"""A snapshot reads all that came since the last one: after a long outage that takes its time, and a
+snapshot that were cut off would have more to read the next time.
+"""
 
 
 async def keep_sealing(engine: AsyncEngine, interval_seconds: float) -> None:
@@ -32,6 +37,7 @@ async def keep_sealing(engine: AsyncEngine, interval_seconds: float) -> None:
             if since_snapshot >= SNAPSHOT_SECONDS:
                 since_snapshot = 0.0
                 async with engine.begin() as connection:
+                    await connection.execute(_PATIENCE)
                     await snapshot_once(connection)
         except (SQLAlchemyError, OSError, InvariantBroken) as error:
             log.warning("sealing has to wait", error=type(error).__name__)

@@ -77,7 +77,7 @@ _REPORT = CallPolicy(
 )
 _READS = {ProviderOperation.LOOKUP: _LOOKUP, ProviderOperation.REPORT: _REPORT}
 _PENDING = PendingPolicy(
-    poll_interval_seconds=1, maximum_poll_interval_seconds=2, deadline_seconds=40
+    poll_interval_seconds=3, maximum_poll_interval_seconds=5, deadline_seconds=40
 )
 
 POLICIES = ProviderPolicies(

@@ -23,7 +23,7 @@ from recompense.contracts.sagas import (
 from recompense.contracts.views import CaptureView, PaymentView, PayoutView, RefundView
 from recompense.contracts.words import AnySagaInput
 
-TASK_TIMEOUT = timedelta(seconds=3)
+TASK_TIMEOUT = timedelta(seconds=2.5)
 """A worker that died inside a workflow task costs this long."""
 
 WORKFLOW_TYPES: dict[SagaKind, str] = {
