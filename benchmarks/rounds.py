@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
@@ -9,6 +10,8 @@ from benchmarks.load import Ask, Cell, closed_loop
 
 Cells = Mapping[tuple[str, int], list[Cell]]
 """The cells of each subject and number in flight, a round after the other."""
+
+PAUSE_SECONDS = 3.0
 
 Told = Callable[[str], None]
 """Hears what is measured now."""
@@ -35,9 +38,24 @@ async def interleaved(
         for in_flight in levels:
             for name in order(list(asks), turn):
                 told(f"round {turn + 1} of {rounds}: {name}, {in_flight} in flight")
-                cell = await closed_loop(asks[name], in_flight, seconds, groups)
+                cell = await patiently(asks[name], in_flight, seconds, groups, told)
                 cells[name, in_flight].append(cell)
     return cells
+
+
+async def patiently(
+    ask: Ask, in_flight: int, seconds: float, groups: dict[str, list[int]], told: Told
+) -> Cell:
+    """Measure, and once more when an operation failed: a busy machine may starve a server.
+
+    Nothing of a measurement with a failure in it is kept; a second failure ends the part.
+    """
+    try:
+        return await closed_loop(ask, in_flight, seconds, groups)
+    except ExceptionGroup as failures:
+        told(f"once more, for an operation failed: {failures.exceptions[0]}")
+        await asyncio.sleep(PAUSE_SECONDS)
+        return await closed_loop(ask, in_flight, seconds, groups)
 
 
 async def warm_up(asks: Mapping[str, Ask], told: Told, seconds: float = 1.5) -> None:

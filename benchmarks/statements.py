@@ -20,6 +20,9 @@ _LINE = re.compile(
 _FRAME = re.compile(r"^(BEGIN|COMMIT|ROLLBACK)\b", re.IGNORECASE)
 OURS = ("recompense-api", "recompense-worker")
 
+UPKEEP = re.compile(r"\bledger_seals\b|\bbreakers\b")
+"""Tables of what runs by the clock, and oftener where a machine is slow: no operation's own."""
+
 Transaction = tuple[str, ...]
 """The statements of one transaction in their order, BEGIN and COMMIT left out; the application
 stands before them.
@@ -60,13 +63,13 @@ def of_each(
 ) -> list[Transaction]:
     """The transactions of one operation, from a log of so many of them.
 
-    What also runs when nothing is asked is left out: the seals, the breakers' look at their table.
-    One that ran twice in each operation stands twice in the list.
+    What runs by the clock is left out: the seals, the breakers' look at their table, and whatever
+    also runs when nothing is asked. One that ran twice in each operation stands twice in the list.
     """
     return [
         transaction
         for transaction, times in during.items()
-        if transaction not in idle
+        if transaction not in idle and not any(map(UPKEEP.search, transaction))
         for _ in range(round(times / operations))
     ]
 

@@ -10,8 +10,9 @@ from statistics import median
 from benchmarks.bench import Bench
 from benchmarks.controls.call import async_client
 from benchmarks.lab import Lab, open_lab, platform_api, platform_worker
-from benchmarks.load import Ask, Cell, closed_loop
+from benchmarks.load import Ask, Cell
 from benchmarks.parts.authorize import cpu_by_group
+from benchmarks.rounds import patiently
 from benchmarks.statistics import ratios
 from benchmarks.subjects import platform_ask
 
@@ -30,8 +31,8 @@ async def measure(bench: Bench) -> None:
             for workers, apis in SHAPES:
                 bench.told(f"round {turn + 1}: {workers} workers, {apis} API processes")
                 async with _shape(lab, workers, apis) as (ask, groups):
-                    await closed_loop(ask, IN_FLIGHT, WARM_UP_SECONDS, {})
-                    cell = await closed_loop(ask, IN_FLIGHT, bench.seconds, groups)
+                    await patiently(ask, IN_FLIGHT, WARM_UP_SECONDS, {}, bench.told)
+                    cell = await patiently(ask, IN_FLIGHT, bench.seconds, groups, bench.told)
                 cells[workers, apis].append(cell)
     one = [cell.rate for cell in cells[1, 1]]
     for (workers, apis), found in cells.items():

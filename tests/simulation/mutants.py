@@ -227,7 +227,7 @@ MUTANTS: dict[str, Mutant] = {
     "an_approval_is_asked_again": Mutant(
         operations.m_an_approval_is_asked_again,
         "2: a later run gets the same decision",
-        "payout_approved/-/reset_late@0:0/1",
+        "payout_approved/-/copy@1/1",
     ),
     "orphans_are_not_undone": Mutant(
         sagas.m_orphans_are_not_undone,

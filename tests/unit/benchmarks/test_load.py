@@ -7,6 +7,7 @@ import os
 
 import pytest
 
+from benchmarks import rounds
 from benchmarks.load import Cell, closed_loop
 from benchmarks.parts.profile import summary
 from benchmarks.rounds import interleaved, order
@@ -47,6 +48,26 @@ async def test_wrong_outcome_ends_the_measurement() -> None:
 
     with pytest.raises(ExceptionGroup):
         await closed_loop(ask, 2, 10, {})
+
+
+async def test_single_failure_is_measured_again_and_a_second_ends_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rounds, "PAUSE_SECONDS", 0.0)
+    failures = iter([True, False])
+
+    async def ask() -> None:
+        await asyncio.sleep(0.001)
+        if next(failures, False):
+            raise RuntimeError("starved")
+
+    told: list[str] = []
+    cell = await rounds.patiently(ask, 1, 0.02, {}, told.append)
+    assert cell.latencies
+    assert "starved" in told[0]
+    failures = iter([True, True])
+    with pytest.raises(ExceptionGroup):
+        await rounds.patiently(ask, 1, 0.02, {}, told.append)
 
 
 def test_rate_and_cpu_are_of_what_ended_in_the_time_measured() -> None:

@@ -33,3 +33,8 @@ def test_what_runs_when_nothing_is_asked_belongs_to_no_operation() -> None:
     )
     idle: Counter[Transaction] = Counter({("recompense-worker", "SELECT seal"): 5})
     assert sorted(of_each(during, idle, 10)) == sorted([CLAIM, CLAIM, STEP])
+
+
+def test_seals_belong_to_no_operation_however_slow_the_machine_is() -> None:
+    seal: Transaction = ("recompense-worker", "SELECT 1", "INSERT INTO ledger_seals VALUES ($1)")
+    assert of_each(Counter({seal: 10, CLAIM: 10}), Counter(), 10) == [CLAIM]
