@@ -164,6 +164,11 @@ MUTANTS: dict[str, Mutant] = {
         "9: a word that overtakes the answer to its call is booked all the same",
         "payout/-/overtaken@0.02/1",
     ),
+    "absence_counts_after_an_answer": Mutant(
+        effects.m_absence_counts_after_an_answer,
+        "5: an answer about another amount parks, whatever a look-up does not show",
+        "refund_part/F12@refund#1x1+invisible@lookup#1x3/-/1",
+    ),
     "not_released": Mutant(
         operations.m_not_released,
         "saga contract 1: a reservation is given back",

@@ -42,6 +42,11 @@ def m_unknown_is_made(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Effects, "_find_out", find_out)
 
 
+def m_absence_counts_after_an_answer(patch: pytest.MonkeyPatch) -> None:
+    """What the provider told of otherwise counts as never made once it shows nothing."""
+    patch.setattr("workflows.effects.was_answered_otherwise", lambda failure: False)
+
+
 def m_failed_series_is_absent(patch: pytest.MonkeyPatch) -> None:
     """The last try's word speaks for the whole series: nothing is looked up."""
 
