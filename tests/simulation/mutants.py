@@ -59,11 +59,6 @@ MUTANTS: dict[str, Mutant] = {
         "5: absence takes time",
         "authorize/F1@authorize#1x3+slow@authorize#4x1/-/1",
     ),
-    "absence_is_not_written": Mutant(
-        effects.m_absence_is_not_written,
-        "5: what is concluded is closed to other senders",
-        "authorize_pending/F2@authorize#1x1+invisible@lookup#1x3/-/1",
-    ),
     "look_up_is_ignored": Mutant(
         effects.m_look_up_is_ignored,
         "3: a later try looks up",
