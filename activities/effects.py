@@ -32,7 +32,11 @@ from recompense.contracts.provider import (
 )
 from recompense.contracts.sagas import Verdict
 from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan
-from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
+from recompense.domain.failures import (
+    OutcomeUnknown,
+    ProviderAnswerMismatch,
+    ProviderUnavailable,
+)
 from recompense.persistence import journal
 from recompense.persistence.operations import stand
 from recompense.persistence.saga_tables import JournalRow
@@ -113,6 +117,10 @@ class ProviderActivities:
             answer = await self._look_up_noting(plan, plan.lookup, calls)
             if not isinstance(answer.outcome, Absent):
                 return answer.model_copy(update={"calls": tuple(calls)})
+            if not plan.absence_counts:
+                raise ProviderAnswerMismatch(
+                    "The provider spoke of it otherwise, and shows nothing."
+                )
             if not ledge.is_absent_final(plan):
                 wait = ledge.right_ends_in + plan.terms.absent_is_final_after_seconds
                 raise _try_again(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, FailureError
+from temporalio.exceptions import ActivityError
 
 from recompense.contracts import activities, search_attributes
 from recompense.contracts.provider import RequiresAction
@@ -31,6 +31,7 @@ from recompense.contracts.steps import (
 )
 from recompense.domain.money import formatted
 from recompense.domain.states import SagaState
+from workflows.failures import reason, was_answered_otherwise
 from workflows.policies import IN_HOUSE, provider_call
 from workflows.turns import TakeBack, Turn
 
@@ -108,6 +109,8 @@ class Effects:
             )
         except ActivityError as failure:
             why = reason(failure)
+            if was_answered_otherwise(failure):
+                plan = plan.model_copy(update={"absence_counts": False})
         return await self._find_out(plan, why)
 
     async def known_without_sending(self, plan: EffectPlan) -> EffectAnswer:
@@ -281,14 +284,6 @@ class Effects:
             return None
         self._words = [word for word in self._words if not _is_about(word, plan)]
         return about[-1].answer
-
-
-def reason(failure: ActivityError) -> str:
-    """Why a series of tries ended, in the words of the last try."""
-    cause: BaseException | None = failure.cause
-    while isinstance(cause, FailureError) and cause.cause is not None:
-        cause = cause.cause
-    return cause.message if isinstance(cause, FailureError) else str(cause or failure)
 
 
 def _is_about(word: ProviderWord, plan: EffectPlan) -> bool:

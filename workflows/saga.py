@@ -39,7 +39,7 @@ from recompense.contracts.steps import (
 )
 from recompense.domain.states import SagaState
 from workflows.compensation import Compensations
-from workflows.effects import reason
+from workflows.failures import reason
 from workflows.turns import TakeBack, Turn, canceled, never_happened
 
 _In = TypeVar("_In")

@@ -46,7 +46,11 @@ class EffectTerms(Frozen):
 
 
 class EffectPlan(Frozen):
-    """One journaled effect at a provider, and the policies in force for it."""
+    """One journaled effect at a provider, and the policies in force for it.
+
+    `absence_counts` is false once the provider has said that it made something, though not what was
+    asked for: a look-up that then shows nothing proves nothing.
+    """
 
     saga: SagaRef
     step: str
@@ -59,6 +63,7 @@ class EffectPlan(Frozen):
     lookup: CallPolicy
     pending: PendingPolicy
     terms: EffectTerms
+    absence_counts: bool = True
 
     def without_right(self) -> EffectPlan:
         """The same effect for a later try: it has to read the journal, and look up, before it may

@@ -191,6 +191,8 @@ def states_agree(world: World) -> Iterator[str]:
     for row in world.store.rows(JournalRow):
         if row.final and not row.booked and _is_forward(row) and _is_recorded(world, row):
             yield f"{row.effect_key} is known and was never booked"
+        if row.first_sent_at and row.outcome_kind is None and _is_forward(row):
+            yield f"{row.effect_key} may have been sent, and nobody knows what became of it"
     for capture in world.store.rows(Capture):
         if capture.status == "pending":
             yield f"{capture.id} is still pending"

@@ -59,11 +59,6 @@ MUTANTS: dict[str, Mutant] = {
         "5: absence takes time",
         "authorize/F1@authorize#1x3+slow@authorize#4x1/-/1",
     ),
-    "absence_is_not_written": Mutant(
-        effects.m_absence_is_not_written,
-        "5: what is concluded is closed to other senders",
-        "authorize_pending/F2@authorize#1x1+invisible@lookup#1x3/-/1",
-    ),
     "look_up_is_ignored": Mutant(
         effects.m_look_up_is_ignored,
         "3: a later try looks up",
@@ -163,6 +158,11 @@ MUTANTS: dict[str, Mutant] = {
         operations.m_an_overtaken_answer_is_the_last,
         "9: a word that overtakes the answer to its call is booked all the same",
         "payout/-/overtaken@0.02/1",
+    ),
+    "absence_counts_after_an_answer": Mutant(
+        effects.m_absence_counts_after_an_answer,
+        "5: an answer about another amount parks, whatever a look-up does not show",
+        "refund_part/F12@refund#1x1+invisible@lookup#1x3/-/1",
     ),
     "not_released": Mutant(
         operations.m_not_released,

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 
+from adapters.sandbox.policy import POLICIES
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
@@ -52,6 +53,8 @@ TIMEOUT_SECONDS = 3.0
 TRAVELS_SECONDS = 4.5
 ASTRAY_SECONDS = 60.0
 WINDOW = timedelta(days=1)
+SHOWN_AFTER = timedelta(seconds=POLICIES.absent_is_final_after_seconds)
+"""The provider's terms: what can still be sent is shown this long after it could be sent last."""
 
 LOOKUP = "lookup"
 
@@ -121,11 +124,11 @@ class ModelProvider:
         await Pause(LATENCY_SECONDS)
         if fault is not None:
             await self._fail_reading(fault)
-        if fault is not None and fault.kind == "invisible":
+        effect = self._of(effect_key)
+        if fault is not None and fault.kind == "invisible" and self._may_be_hidden(effect):
             return Found(answer=Absent())
         if effect_key in self._mismatched:
             raise ProviderAnswerMismatch("the provider answered about another amount")
-        effect = self._of(effect_key)
         if effect is None or effect.forgotten:
             return Found(answer=Absent())
         if effect.visible_at is not None and effect.visible_at > self._clock.now():
@@ -135,6 +138,12 @@ class ModelProvider:
             payout_state=effect.payout_state,
             authorization_state=authorization_state(effect),
         )
+
+    def _may_be_hidden(self, effect: Effect | None) -> bool:
+        """A look-up may come early. What was taken for something else may never be found."""
+        if effect is None or effect.effect_key in self._mismatched:
+            return True
+        return self._clock.now() < effect.shown_by
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
         """Webhooks do not arrive by HTTP here."""
@@ -320,6 +329,7 @@ class ModelProvider:
             reference=f"{call.operation[:2]}_{len(self.effects) + 1}",
             status=status,
             made_at=self._clock.now(),
+            shown_by=call.send_by + SHOWN_AFTER,
             parent=parent_of(call),
         )
 

@@ -37,6 +37,7 @@ class Effect:
     reference: str
     status: str
     made_at: datetime
+    shown_by: datetime
     parent: str | None = None
     closed: bool = False
     visible_at: datetime | None = None

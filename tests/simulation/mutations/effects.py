@@ -14,7 +14,6 @@ from recompense.contracts.provider import Absent, Approved, Declined
 from recompense.contracts.steps import EffectAnswer, EffectPlan
 from recompense.domain.effects import effect_key
 from recompense.persistence import journal
-from tests.simulation.memory_work import MemoryWork
 from workflows.effects import Effects
 
 
@@ -40,6 +39,11 @@ def m_unknown_is_made(patch: pytest.MonkeyPatch) -> None:
             return EffectAnswer(outcome=Approved(reference="guessed"))
 
     patch.setattr(Effects, "_find_out", find_out)
+
+
+def m_absence_counts_after_an_answer(patch: pytest.MonkeyPatch) -> None:
+    """What the provider told of otherwise counts as never made once it shows nothing."""
+    patch.setattr("workflows.effects.was_answered_otherwise", lambda failure: False)
 
 
 def m_failed_series_is_absent(patch: pytest.MonkeyPatch) -> None:
@@ -81,15 +85,6 @@ def m_key_without_the_attempt(patch: pytest.MonkeyPatch) -> None:
 def m_absence_is_final_at_once(patch: pytest.MonkeyPatch) -> None:
     """A look-up that finds nothing is believed while a try may be under way."""
     patch.setattr(_Ledge, "is_absent_final", lambda self, plan: True)
-
-
-def m_absence_is_not_written(patch: pytest.MonkeyPatch) -> None:
-    """An effect is concluded absent without closing it to other senders."""
-
-    async def conclude(self: MemoryWork, row: object, calls: object) -> bool:
-        return True
-
-    patch.setattr(MemoryWork, "conclude_absent", conclude)
 
 
 def m_look_up_is_ignored(patch: pytest.MonkeyPatch) -> None:
