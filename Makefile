@@ -1,4 +1,4 @@
-.PHONY: setup demo test check bench soak up down
+.PHONY: setup demo test check bench bench-compare soak up down
 
 setup: ## .venv from the lock file, the Temporal CLI in the cache
 	@scripts/setup
@@ -13,8 +13,11 @@ test: setup ## check, then every tier of tests
 check: setup ## style, types, import contracts, rules of the house
 	@scripts/check
 
-bench: setup ## the tables of the benchmarks
-	@.venv/bin/python -m benchmarks
+bench: setup ## the tables of the benchmarks; BENCH=authorize runs one part
+	@scripts/bench run
+
+bench-compare: setup ## what changed between the last two results, or two: RESULTS="a b"
+	@scripts/bench compare $(RESULTS)
 
 soak: setup ## the long reliability run
 	@scripts/soak

@@ -118,13 +118,11 @@ async def _decide(
     except Refused as refused:
         refusal = await refuse(work, standing, refused)
         return answer(verdict=standing.verdict, attempt=standing.attempt, refusal=refusal)
+    if admission.effect is not None:
+        return answer(verdict=standing.verdict, attempt=standing.attempt, effect=admission.effect)
     await work.flush()
-    return answer(
-        verdict=standing.verdict,
-        attempt=standing.attempt,
-        effect=admission.effect,
-        resource=None if admission.effect else await view(work, admission.saga),
-    )
+    resource = await view(work, admission.saga)
+    return answer(verdict=standing.verdict, attempt=standing.attempt, resource=resource)
 
 
 async def _decided(

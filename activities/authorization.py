@@ -75,7 +75,7 @@ class AuthorizationActivities:
             provider = route(
                 self._tools, admit.provider, ProviderOperation.AUTHORIZE, admit.currency
             )
-            now = await _merchant_and_now(work, admit.merchant_id)
+            now = await _free_to_pay(work, admit)
             attempt = admission.attempt
             payment = await _payment_for(work, admit, provider, admission.standing.fresh)
             payment.hold_key = posting_key(admit.payment_id, STEP, attempt)
@@ -262,18 +262,27 @@ async def _view(work: Work, saga: SagaRef) -> PaymentView | None:
     return None if payment is None else payment_view(payment)
 
 
-async def _merchant_and_now(work: Work, merchant_id: str) -> datetime:
-    """Make sure of the merchant, and read the database's clock in the same statement."""
-    now = await work.now_if_merchant(merchant_id)
-    if now is None:
-        raise Refused("merchant_not_found", f"There is no merchant {merchant_id}.")
+async def _free_to_pay(work: Work, admit: AuthorizeInput) -> datetime:
+    """Make sure of the merchant and that the reference is free, and read the database's clock.
+
+    Two that race for a reference meet at the unique index, and the later one comes here again.
+    """
+    found = await work.now_if_merchant(admit.merchant_id, admit.reference)
+    if found is None:
+        raise Refused("merchant_not_found", f"There is no merchant {admit.merchant_id}.")
+    now, existing = found
+    if existing is not None:
+        raise Refused(
+            "reference_in_use",
+            f"The reference {admit.reference!r} belongs to another payment.",
+            existing_id=existing,
+        )
     return now
 
 
 async def _payment_for(work: Work, admit: AuthorizeInput, provider: str, fresh: bool) -> Payment:
     """The payment's row: made by the first attempt, taken up again by a later one."""
     payment = None if fresh else await work.get(Payment, admit.payment_id, lock=True)
-    await _claim_reference(work, admit)
     if payment is not None:
         set_payment_status(payment, PaymentStatus.PROCESSING)
         payment.failure, payment.provider = None, provider
@@ -292,21 +301,6 @@ async def _payment_for(work: Work, admit: AuthorizeInput, provider: str, fresh: 
     )
     work.add(payment)
     return payment
-
-
-async def _claim_reference(work: Work, admit: AuthorizeInput) -> None:
-    """Refuse a reference that is in use. Two that race meet at the unique index, and the later one
-    comes here again.
-    """
-    if admit.reference is None:
-        return
-    existing = await work.payment_with_reference(admit.merchant_id, admit.reference)
-    if existing is not None:
-        raise Refused(
-            "reference_in_use",
-            f"The reference {admit.reference!r} belongs to another payment.",
-            existing_id=existing,
-        )
 
 
 async def _decline(work: Work, payment: Payment, attempt: int, outcome: Declined) -> None:

@@ -50,8 +50,9 @@ async def begin_record(tools: Toolbox, work: Work, record: RecordEffect) -> Reco
     An outcome that arrives for an attempt that is compensating or closed is kept, as an orphan
     where nobody would undo it.
     """
-    standing = await stand(work, record.saga, current_run(), step_attempt=record.attempt)
     where = journal.Position(record.saga.saga_id, record.step, record.attempt, record.leg)
+    await work.lock_step(where.key(), current_run().run_id, record.saga)
+    standing = await stand(work, record.saga, current_run(), step_attempt=record.attempt)
     row = await journal.require(work, where)
     if not standing.proceeds:
         undo = await orphans.adopt(tools, work, record.saga, row, record.answer)

@@ -13,66 +13,67 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import Row, TextClause, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recompense.contracts.words import AnySagaInput
+from recompense.persistence import driver
 from recompense.persistence.database import Database
+from recompense.persistence.driver import Parameter, Values
 
 LEASE_SECONDS = 5
 ACCEPTED = 202
 
-_INSERT = text("""
+_INSERT = """
 INSERT INTO idempotency_claims (id, caller, method, path, key, fingerprint, merchant_id,
                                 resource_id, saga_id, saga_input, holder)
-VALUES (:id, :caller, :method, :path, :key, :fingerprint, :merchant_id,
-        :resource_id, :saga_id, CAST(:saga_input AS jsonb), :holder)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 ON CONFLICT (id) DO NOTHING RETURNING created_at
-""")
+"""
 
 _COLUMNS = f"""id, fingerprint, resource_id, saga_id, saga_input, holder, status, body, location,
        created_at, renewed_at < clock_timestamp() - interval '{LEASE_SECONDS} seconds' AS lapsed"""
 
-_READ = text(f"SELECT {_COLUMNS} FROM idempotency_claims WHERE id = :id")  # noqa: S608 - a constant
+_READ = f"SELECT {_COLUMNS} FROM idempotency_claims WHERE id = %s"  # noqa: S608 - a constant
 
-_BY_RESOURCE = text(
-    f"SELECT {_COLUMNS} FROM idempotency_claims WHERE resource_id = :resource_id"  # noqa: S608
+_BY_RESOURCE = (
+    f"SELECT {_COLUMNS} FROM idempotency_claims WHERE resource_id = %s"  # noqa: S608 - a constant
     " AND saga_input IS NOT NULL AND (status IS NULL OR status < 300) ORDER BY created_at LIMIT 1"
 )
 
-_TAKE_OVER = text(f"""
-UPDATE idempotency_claims SET holder = :holder, renewed_at = clock_timestamp()
-WHERE id = :id AND holder = :previous AND status IS NULL
+_TAKE_OVER = f"""
+UPDATE idempotency_claims SET holder = %s, renewed_at = clock_timestamp()
+WHERE id = %s AND holder = %s AND status IS NULL
   AND renewed_at < clock_timestamp() - interval '{LEASE_SECONDS} seconds'
 RETURNING id
-""")  # noqa: S608 - a constant
+"""  # noqa: S608 - a constant
 
-_RENEW = text("""
-UPDATE idempotency_claims SET renewed_at = clock_timestamp() WHERE id = :id AND holder = :holder
-""")
+_RENEW = """
+UPDATE idempotency_claims SET renewed_at = clock_timestamp() WHERE id = %s AND holder = %s
+"""
 
-_RELEASE = text("""
-UPDATE idempotency_claims SET renewed_at = '-infinity' WHERE id = :id AND holder = :holder
-""")
+_RELEASE = """
+UPDATE idempotency_claims SET renewed_at = '-infinity' WHERE id = %s AND holder = %s
+"""
 
-_ANSWER = text("""
+_ANSWER = """
 UPDATE idempotency_claims
-SET status = :status, body = :body, location = :location, answered_at = clock_timestamp()
-WHERE id = :id AND (status IS NULL OR (status = 202 AND CAST(:status AS smallint) <> 202))
+SET status = %s, body = %s, location = %s, answered_at = clock_timestamp()
+WHERE id = %s AND (status IS NULL OR (status = 202 AND CAST(%s AS smallint) <> 202))
 RETURNING id
-""")
+"""
 
-_DROP = text("""
-DELETE FROM idempotency_claims WHERE id = :id AND holder = :holder AND status IS NULL
-""")
+_DROP = """
+DELETE FROM idempotency_claims WHERE id = %s AND holder = %s AND status IS NULL
+"""
 
-_EXPIRE = text("""
+_EXPIRE = """
 DELETE FROM idempotency_claims WHERE id IN (
     SELECT id FROM idempotency_claims
-    WHERE created_at < clock_timestamp() - make_interval(days => :days)
-    ORDER BY created_at LIMIT :limit)
-""")
+    WHERE created_at < clock_timestamp() - make_interval(days => %s)
+    ORDER BY created_at LIMIT %s)
+RETURNING id
+"""
 
 
 @dataclass(frozen=True)
@@ -130,17 +131,17 @@ class Claims:
         """Claim a key. None: it is ours now. Otherwise the claim that was there before."""
         inserted = await self._row(
             _INSERT,
-            id=new.id,
-            caller=new.caller,
-            method=new.method,
-            path=new.path,
-            key=new.key,
-            fingerprint=new.fingerprint,
-            merchant_id=new.merchant_id,
-            resource_id=new.resource_id,
-            saga_id=new.saga.ref().saga_id if new.saga else None,
-            saga_input=new.saga.model_dump_json() if new.saga else None,
-            holder=new.holder,
+            new.id,
+            new.caller,
+            new.method,
+            new.path,
+            new.key,
+            new.fingerprint,
+            new.merchant_id,
+            new.resource_id,
+            new.saga.ref().saga_id if new.saga else None,
+            new.saga.model_dump_json() if new.saga else None,
+            str(new.holder),
         )
         if inserted is not None:
             return None
@@ -150,48 +151,45 @@ class Claims:
 
     async def read(self, claim_id: bytes) -> StoredClaim | None:
         """Read a claim."""
-        return _stored(await self._row(_READ, id=claim_id))
+        return _stored(await self._row(_READ, claim_id))
 
     async def of_resource(self, resource_id: str) -> StoredClaim | None:
         """The claim that chose this resource's id, unless its operation was refused."""
-        return _stored(await self._row(_BY_RESOURCE, resource_id=resource_id))
+        return _stored(await self._row(_BY_RESOURCE, resource_id))
 
     async def take_over(self, claim: StoredClaim, holder: UUID) -> bool:
         """Take a lapsed claim over. False: somebody else was faster, or its holder came back."""
-        taken = await self._row(_TAKE_OVER, id=claim.id, previous=claim.holder, holder=holder)
+        taken = await self._row(_TAKE_OVER, str(holder), claim.id, str(claim.holder))
         return taken is not None
 
     async def renew(self, claim_id: bytes, holder: UUID) -> None:
         """Renew the lease."""
-        await self._execute(_RENEW, id=claim_id, holder=holder)
+        await self._rows(_RENEW, claim_id, str(holder))
 
     async def release(self, claim_id: bytes, holder: UUID) -> None:
         """Give the lease up, so that a retry need not wait. The claim stays, with its ids."""
-        await self._execute(_RELEASE, id=claim_id, holder=holder)
+        await self._rows(_RELEASE, claim_id, str(holder))
 
     async def drop(self, claim_id: bytes, holder: UUID) -> None:
         """Forget a claim whose operation was provably never started."""
-        await self._execute(_DROP, id=claim_id, holder=holder)
+        await self._rows(_DROP, claim_id, str(holder))
 
     async def answer(self, claim_id: bytes, status: int, body: str, location: str | None) -> bool:
         """Store an answer.
 
         A final one replaces none or a 202; a 202 only none. False: it did not.
         """
-        stored = await self._row(_ANSWER, id=claim_id, status=status, body=body, location=location)
+        stored = await self._row(_ANSWER, str(status), body, location, claim_id, str(status))
         return stored is not None
 
     async def expire(self, *, older_than_days: int, limit: int) -> int:
         """Delete a batch of claims past their time, oldest first. Returns how many."""
-        async with self._engine.connect() as connection:
-            values = {"days": older_than_days, "limit": limit}
-            return (await connection.execute(_EXPIRE, values)).rowcount
+        return len(await self._rows(_EXPIRE, str(older_than_days), str(limit)))
 
-    async def _row(self, statement: TextClause, **parameters: object) -> Row[Any] | None:
+    async def _row(self, statement: str, *parameters: Parameter) -> Values | None:
         for last_try in (False, True):
             try:
-                async with self._engine.connect() as connection:
-                    return (await connection.execute(statement, parameters)).one_or_none()
+                return next(iter(await self._rows(statement, *parameters)), None)
             except DBAPIError as error:
                 # A pooled connection that died with an earlier server: all statements here may be
                 # sent again.
@@ -199,10 +197,10 @@ class Claims:
                     raise
         raise AssertionError("the last try returns or raises")
 
-    async def _execute(self, statement: TextClause, **parameters: object) -> None:
+    async def _rows(self, statement: str, *parameters: Parameter) -> list[Values]:
         async with self._engine.connect() as connection:
-            await connection.execute(statement, parameters)
+            return await driver.run(connection, statement, parameters)
 
 
-def _stored(row: Row[Any] | None) -> StoredClaim | None:
-    return None if row is None else StoredClaim(**row._mapping)
+def _stored(row: Values | None) -> StoredClaim | None:
+    return None if row is None else StoredClaim(*row)

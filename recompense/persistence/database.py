@@ -57,9 +57,13 @@ class Database:
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[SqlWork]:
-        """Open a transaction for activities, which ask by name and hold no SQL."""
-        async with self.transaction() as session:
-            yield SqlWork(session)
+        """Open a transaction, READ COMMITTED too, for activities: they ask by name and hold no
+        SQL. What they changed is written before it commits.
+        """
+        async with self.engine.begin() as connection:
+            work = SqlWork(connection)
+            yield work
+            await work.flush()
 
     async def close(self) -> None:
         """Give all connections back."""

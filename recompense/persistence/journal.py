@@ -77,6 +77,7 @@ def intend(work: Work, plan: EffectPlan) -> JournalRow:
         effect_key=plan.call.effect_key,
         call=plan.call.model_dump(mode="json"),
         call_digest=digest(plan.call),
+        calls=[],
         right_run_id=right.run_id if right else None,
         sendable_until=right.send_by if right else None,
         first_sent_at=right.granted_at if right else None,

@@ -37,7 +37,8 @@ from recompense.ledger.results import (
     PostingResult,
     TrialBalance,
 )
-from recompense.persistence import ledger_sql
+from recompense.persistence import driver, ledger_sql
+from recompense.persistence.driver import Parameter, Values
 
 Executor = AsyncConnection | AsyncSession
 """What the repository runs its statements on; transactions are begun and ended by the caller."""
@@ -69,7 +70,7 @@ async def post(executor: Executor, posting: Posting) -> PostingResult:
     except IntegrityError as error:
         raise _translated(error, posting) from error
     if row is not None:
-        return PostingResult(id=row.id, at=row.at, first=True)
+        return PostingResult(id=row[0], at=row[1], first=True)
     return await _first_one(connection, posting)
 
 
@@ -220,21 +221,15 @@ async def _rows(executor: Executor, statement: TextClause, **parameters: object)
     return list((await connection.execute(statement, parameters)).all())
 
 
-async def _write(connection: AsyncConnection, posting: Posting) -> Row[Any] | None:
-    parameters: list[str | int | None] = [
-        posting.key,
-        posting.operation_id,
-        posting.payment_id,
-        len(posting.transfers),
-    ]
+async def _write(connection: AsyncConnection, posting: Posting) -> Values | None:
+    lines = str(len(posting.transfers))
+    parameters: list[Parameter] = [posting.key, posting.operation_id, posting.payment_id, lines]
     for line in posting.transfers:
         ref = line.resolves
-        # The amount as text: psycopg names an integer's type by its size, and each would be a
-        # statement of its own.
         parameters += [line.debit, line.credit, str(line.amount), line.currency, line.phase.value]
-        parameters += [ref.posting_key, ref.line] if ref else [None, None]
-    statement = ledger_sql.post(len(posting.transfers))
-    return (await connection.exec_driver_sql(statement, tuple(parameters))).one_or_none()
+        parameters += [ref.posting_key, str(ref.line)] if ref else [None, None]
+    written = await driver.run(connection, ledger_sql.post(len(posting.transfers)), parameters)
+    return written[0] if written else None
 
 
 async def _first_one(connection: AsyncConnection, posting: Posting) -> PostingResult:

@@ -27,6 +27,8 @@ from recompense.persistence.tables import Capture, Payment
 Row = TypeVar("Row", bound=SQLModel)
 Key = str | None | tuple[str | int | None, ...]
 """A primary key. One with a part that is None names no row."""
+EffectKey = tuple[str, str, int, int]
+"""The primary key of a journal row: saga, step, attempt, leg."""
 
 
 class Rows(Protocol):
@@ -74,6 +76,15 @@ class OperationRows(Protocol):
 
     async def insert_operation(self, values: Mapping[str, Any]) -> Operation | None:
         """Make an operation, its row locked. None: it is there already."""
+        ...
+
+    async def lock_step(self, effect: EffectKey, run_id: str, saga: SagaRef) -> None:
+        """Lock and read together what a step stands on: its operation, the effect's journal row,
+        the run, and the payment where there is one.
+
+        `get` finds them without asking again. It promises nothing else: what is not there is for
+        `get` to say.
+        """
         ...
 
     async def end_attempt(
@@ -131,14 +142,12 @@ class OperationRows(Protocol):
 class ResourceRows(Protocol):
     """Payments, captures, voids and payouts, and who they belong to."""
 
-    async def now_if_merchant(self, merchant_id: str) -> datetime | None:
-        """The database's clock, in the same statement that looks for the merchant. None: there is
-        no such merchant.
+    async def now_if_merchant(
+        self, merchant_id: str, reference: str | None
+    ) -> tuple[datetime, str | None] | None:
+        """The database's clock, and the merchant's payment with this reference that has neither
+        been declined nor failed. None: there is no such merchant.
         """
-        ...
-
-    async def payment_with_reference(self, merchant_id: str, reference: str) -> str | None:
-        """The merchant's payment with this reference that has neither been declined nor failed."""
         ...
 
     async def payout_with_reference(

@@ -12,6 +12,7 @@ from tests.architecture.source import ROOT
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 CHECKOUT = (ROOT / "requirements.lock").read_text()
 IMAGE = (ROOT / "deploy/requirements.lock").read_text()
+BENCH = (ROOT / "benchmarks/requirements.lock").read_text()
 HOW = "run scripts/lock"
 
 
@@ -26,6 +27,7 @@ def test_a_lock_pins_every_dependency_within_its_range() -> None:
         (CHECKOUT, PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
         (CHECKOUT, PROJECT["build-system"]["requires"]),
         (IMAGE, PROJECT["project"]["dependencies"]),
+        (BENCH, PROJECT["dependency-groups"]["bench"]),
     ):
         pinned = pins(lock)
         for requirement in map(Requirement, asked):
@@ -35,7 +37,7 @@ def test_a_lock_pins_every_dependency_within_its_range() -> None:
 
 
 def test_every_pin_has_hashes_and_no_address() -> None:
-    for lock in (CHECKOUT, IMAGE):
+    for lock in (CHECKOUT, IMAGE, BENCH):
         blocks = re.split(r"\n(?=\S)", lock.strip())
         assert blocks
         assert [block for block in blocks if "--hash=sha256:" not in block] == []
@@ -47,3 +49,11 @@ def test_the_image_has_what_the_checkout_has_and_no_tool_for_tests() -> None:
     assert pins(IMAGE).items() <= pins(CHECKOUT).items(), HOW
     assert "pytest" in pins(CHECKOUT)
     assert "pytest" not in pins(IMAGE)
+
+
+def test_the_benchmarks_run_with_the_versions_of_the_checkout() -> None:
+    """What they measure would be another program otherwise."""
+    checkout, bench = pins(CHECKOUT), pins(BENCH)
+    shared = checkout.keys() & bench.keys()
+    assert "psycopg" in shared
+    assert {name: bench[name] for name in shared} == {name: checkout[name] for name in shared}, HOW

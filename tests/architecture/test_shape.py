@@ -82,7 +82,7 @@ def test_half_of_all_functions_are_under_twelve_lines() -> None:
 
 def test_nothing_prints() -> None:
     report(
-        findings(prints, *PRODUCT, "scripts"),
+        findings(prints, *PRODUCT, "scripts", "benchmarks"),
         "Output that nobody asked for ends in the wrong place. Log with structlog, or write a"
         " command's answer through typer or rich:",
     )
@@ -97,7 +97,7 @@ def test_no_work_is_left_in_comments() -> None:
 
 def test_every_module_says_what_it_is_for() -> None:
     report(
-        findings(has_a_docstring, *PRODUCT, "scripts"),
+        findings(has_a_docstring, *PRODUCT, "scripts", "benchmarks"),
         "The first line of a module tells a newcomer whether to read on. Write it:",
     )
 

@@ -27,8 +27,9 @@ from recompense.persistence.saga_tables import (
 )
 from recompense.persistence.tables import Capture, Merchant, Payment, Payout, Refund, VoidRequest
 from tests.simulation.memory_store import MemoryStore
+from tests.support.lock_script import MERCHANT
 from tests.support.rows_shown import Actor, shown
-from tests.support.store_script import MERCHANT, drawn, transaction
+from tests.support.store_script import drawn, transaction
 
 SCRIPTS = 12
 TRANSACTIONS = 40

@@ -19,6 +19,7 @@ from recompense.persistence.saga_tables import (
 )
 from recompense.persistence.tables import Capture, Merchant, Payment, Payout
 from recompense.persistence.views import AUTHORIZED_STATUSES
+from recompense.persistence.work import EffectKey
 from tests.simulation.memory_rows import MemoryRows
 
 
@@ -35,6 +36,9 @@ class MemoryWork(MemoryRows):
         self.add(operation)
         self.write()
         return operation
+
+    async def lock_step(self, effect: EffectKey, run_id: str, saga: SagaRef) -> None:
+        """Nothing else runs meanwhile: there is nothing to lock, and reading is free."""
 
     async def end_attempt(
         self, saga_id: str, number: int, report: Mapping[str, Any] | None
@@ -142,19 +146,19 @@ class MemoryWork(MemoryRows):
 
     # Resources
 
-    async def now_if_merchant(self, merchant_id: str) -> datetime | None:
-        """The clock, when the merchant is there."""
-        return None if self.found(Merchant, (merchant_id,)) is None else self.clock
-
-    async def payment_with_reference(self, merchant_id: str, reference: str) -> str | None:
-        """The payment that holds a reference."""
+    async def now_if_merchant(
+        self, merchant_id: str, reference: str | None
+    ) -> tuple[datetime, str | None] | None:
+        """The clock, and the payment that holds the reference, when the merchant is there."""
+        if self.found(Merchant, (merchant_id,)) is None:
+            return None
         ended = {PaymentStatus.DECLINED, PaymentStatus.FAILED}
         found = self.all(
             Payment,
             lambda row: (row.merchant_id, row.reference) == (merchant_id, reference),
-            lambda row: row.status not in ended,
+            lambda row: reference is not None and row.status not in ended,
         )
-        return found[0].id if found else None
+        return self.clock, found[0].id if found else None
 
     async def payout_with_reference(
         self, merchant_id: str, reference: str, *, but: str

@@ -17,13 +17,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.boundary import FailureBoundary
 from adapters.transport import ObservedTransport
 from recompense.persistence.database import Database
+from recompense.persistence.sql_work import SqlWork
 
 KILLED = 137
 
@@ -112,18 +112,18 @@ def _watch_activities(points: _Points) -> None:
 
 
 def _watch_transactions(points: _Points) -> None:
-    transaction = Database.transaction
+    work = Database.work
 
     @asynccontextmanager
-    async def watched(database: Database) -> AsyncIterator[AsyncSession]:
-        async with transaction(database) as session:
-            yield session
+    async def watched(database: Database) -> AsyncIterator[SqlWork]:
+        async with work(database) as transaction:
+            yield transaction
             # What the commit would write is with the server before the process dies.
-            await session.flush()
+            await transaction.flush()
             points.reached("before_commit")
         points.reached("after_commit")
 
-    Database.transaction = watched  # type: ignore[assignment,method-assign]  # a test's own worker
+    Database.work = watched  # type: ignore[assignment,method-assign]  # a test's own worker
 
 
 def _watch_calls(points: _Points) -> None:

@@ -22,9 +22,8 @@ from recompense.persistence.saga_tables import (
 )
 from recompense.persistence.tables import Capture, Payment, Payout
 from recompense.persistence.work import Work
+from tests.support.lock_script import MERCHANT, absent, lock_step, read_right, take_right
 from tests.support.rows_shown import EARLIER, LATER, Actor, TakenBack, shown
-
-MERCHANT = "mer_1"
 
 
 async def transaction(actor: Actor, steps: list[tuple[str, int, int]]) -> list[object]:
@@ -130,27 +129,6 @@ async def _journal(actor: Actor, work: Work, key: int, value: int) -> object:
     return await work.get(JournalRow, (saga_id, step, 1, 1 + value // 3))
 
 
-async def _read_right(actor: Actor, work: Work, key: int, value: int) -> object:
-    step = ("authorize", "capture")[value % 2]
-    row = await work.get(JournalRow, (f"authorize/pay_{key}", step, 1, 1), lock=value > 3)
-    if row is not None:
-        actor.read[f"pay_{key}", step] = JournalRow(**_copied(row))
-    return row
-
-
-async def _take_right(actor: Actor, work: Work, key: int, value: int) -> object:
-    row = actor.read.get((f"pay_{key}", ("authorize", "capture")[value % 2]))
-    if row is None:
-        return None
-    until = LATER + timedelta(seconds=value)
-    return await work.take_right(row, run_id=f"run-{value}", right_try=value, send_by=until)
-
-
-async def _absent(actor: Actor, work: Work, key: int, value: int) -> object:
-    row = actor.read.get((f"pay_{key}", ("authorize", "capture")[value % 2]))
-    return None if row is None else await work.conclude_absent(row, [{"value": value}])
-
-
 async def _outcome(actor: Actor, work: Work, key: int, value: int) -> object:
     row = await work.get(JournalRow, (f"authorize/pay_{key}", "authorize", 1, 1), lock=True)
     if row is None:
@@ -201,7 +179,7 @@ async def _parked_orphans(actor: Actor, work: Work, key: int, value: int) -> obj
 
 
 async def _payment(actor: Actor, work: Work, key: int, value: int) -> object:
-    if await work.now_if_merchant(MERCHANT) is None:
+    if await work.now_if_merchant(MERCHANT, None) is None:
         return "no merchant"
     work.add(
         Payment(
@@ -233,7 +211,8 @@ async def _move_payment(actor: Actor, work: Work, key: int, value: int) -> objec
 
 
 async def _reference(actor: Actor, work: Work, key: int, value: int) -> object:
-    return await work.payment_with_reference(MERCHANT, f"order-{key}")
+    found = await work.now_if_merchant(MERCHANT, f"order-{key}" if value else None)
+    return None if found is None else found[1]
 
 
 async def _expired(actor: Actor, work: Work, key: int, value: int) -> object:
@@ -367,9 +346,10 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _attempt,
         _end,
         _journal,
-        _read_right,
-        _take_right,
-        _absent,
+        read_right,
+        lock_step,
+        take_right,
+        absent,
         _outcome,
         _forward,
         _legs,
@@ -394,7 +374,3 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _give_up,
     )
 }
-
-
-def _copied(row: JournalRow) -> dict[str, Any]:
-    return {name: value for name, value in row.__dict__.items() if name[0] != "_"}

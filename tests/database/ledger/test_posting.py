@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
-from sqlalchemy import event, func, select, table
+from sqlalchemy import func, select, table
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from recompense.domain.failures import InsufficientAvailableBalance, InvariantBroken
 from recompense.ledger.postings import Posting
 from recompense.persistence import ledger
 from tests.database.ledger.steps import authorized, capture, payout, post
+from tests.support.statements import transactions
 
 
 async def _count(engine: AsyncEngine, name: str) -> int:
@@ -19,14 +20,10 @@ async def _count(engine: AsyncEngine, name: str) -> int:
 
 
 async def test_posting_is_one_statement(engine: AsyncEngine) -> None:
-    statements: list[str] = []
-
-    @event.listens_for(engine.sync_engine, "before_cursor_execute")
-    def record(*arguments: object) -> None:
-        statements.append(str(arguments[2]))
-
-    await post(engine, authorized("pay_1", 100))
-    assert len(statements) == 1
+    await _count(engine, "ledger_postings")
+    with transactions() as begun:
+        await post(engine, authorized("pay_1", 100))
+    assert [len(transaction) for transaction in begun] == [1]
     assert await _count(engine, "ledger_transfers") == 1
 
 

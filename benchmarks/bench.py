@@ -1,0 +1,28 @@
+"""What every part is handed: how thorough to be, whom to tell, and where to put what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from benchmarks.bars import Reading
+from benchmarks.results import Result
+from benchmarks.statistics import Spread
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One run of the benchmarks, as its parts see it."""
+
+    result: Result
+    rounds: int
+    seconds: float
+    payments: int
+    told: Callable[[str], None]
+
+    def note(self, key: str, value: float | Spread, note: str = "") -> None:
+        """Keep a figure."""
+        if isinstance(value, Spread):
+            self.result.readings.append(Reading(key, value.value, value.low, value.high, note))
+        else:
+            self.result.readings.append(Reading(key, value, note=note))

@@ -1,0 +1,72 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from benchmarks import report, results
+from benchmarks.runner import OF_ANOTHER, PARTS, run_parts
+
+app = typer.Typer(
+    help="The platform and its controls in one run.", add_completion=False, no_args_is_help=True
+)
+
+WRONG_USE = 2
+SOMETHING_FAILED = 1
+
+
+def _console() -> Console:
+    """As wide as the terminal; in a pipe wide enough for the tables."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+@app.command()
+def run(
+    parts: Annotated[
+        str, typer.Option(envvar="BENCH", help="Parts to run, comma separated; empty runs all.")
+    ] = "",
+    rounds: Annotated[
+        int, typer.Option(envvar="BENCH_ROUNDS", min=1, help="Interleaved rounds.")
+    ] = 3,
+    seconds: Annotated[
+        float, typer.Option(envvar="BENCH_SECONDS", min=0.5, help="Seconds of each measurement.")
+    ] = 2.0,
+    payments: Annotated[
+        int, typer.Option(envvar="BENCH_PAYMENTS", min=1_000, help="Payments that growth fills in.")
+    ] = 1_000_000,
+) -> None:
+    """Measure, print every figure beside its bar, keep the result and its plots."""
+    console = _console()
+    chosen = [name.strip() for name in parts.split(",") if name.strip()] or [
+        name for name in PARTS if name not in OF_ANOTHER
+    ]
+    for name in chosen:
+        if name not in PARTS:
+            console.print(f"There is no part {name!r}; there are: {', '.join(PARTS)}.")
+            raise typer.Exit(WRONG_USE)
+    result = asyncio.run(run_parts(chosen, rounds, seconds, payments, Console(stderr=True)))
+    console.print(report.table(result))
+    for name, why in result.failures.items():
+        console.print(f"[bold red]{name} could not be measured:[/] {why}", highlight=False)
+    console.print(f"Kept as {result.file.relative_to(results.ROOT)}.")
+    raise typer.Exit(SOMETHING_FAILED if result.failures else 0)
+
+
+@app.command()
+def compare(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Two results; without any, the last two.")
+    ] = None,
+) -> None:
+    """Print what has changed between two results."""
+    console = _console()
+    try:
+        console.print(report.comparison(*results.two(names or [])))
+    except results.NoSuchResult as error:
+        console.print(str(error))
+        raise typer.Exit(WRONG_USE) from error
