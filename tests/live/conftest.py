@@ -21,7 +21,10 @@ HASTY: dict[str, Any] = {
         "*": {"maximum_attempts": 2},
         "lookup": {"maximum_attempts": 3, "schedule_to_close_seconds": 7},
     },
-    "pending": {"authorize": {"action_poll_interval_seconds": 1}},
+    "pending": {
+        "authorize": {"action_poll_interval_seconds": 1, "poll_interval_seconds": 1},
+        "create_payout": {"poll_interval_seconds": 1},
+    },
     "send_right_seconds": 2,
     "absent_is_final_after_seconds": 1,
 }

@@ -87,10 +87,10 @@ class Caller:
         body = {"operation": operation, "fault": fault, "times": times, **more}
         httpx.post(f"{self._provider}/_control/faults", json=body).raise_for_status()
 
-    def fired(self) -> int:
-        """How often the scripted faults have fired, all together."""
+    def fired(self, fault: str) -> int:
+        """How often the scripted faults of this kind have fired, all together."""
         answer = httpx.get(f"{self._provider}/_control/faults").raise_for_status()
-        return sum(fault["fired"] for fault in answer.json()["data"])
+        return sum(one["fired"] for one in answer.json()["data"] if one["fault"] == fault)
 
     def clear(self) -> None:
         """The provider is well again."""

@@ -24,8 +24,9 @@ from tests.support.census import count
 from tests.support.stack import eventually, stack_of_its_own
 from tests.support.stack_books import assert_nothing_lost_or_doubled, quiet
 
-LATE_MS = 20_000
-"""When the bank's final word comes by itself: after the last worker was replaced."""
+LATE_MS = 10_000
+"""How long the bank takes at least: until nothing can be heard of the payout any more."""
+PATIENT_WITH_BANKS = {**HASTY, "pending": {"create_payout": {"deadline_seconds": 600}}}
 SLOW_MS = 1_500
 """How long a call is under way: within its deadline, and longer than a worker needs to notice that
 it shall stop.
@@ -61,6 +62,10 @@ class Deployment(Caller):
         assert answer.status_code == 202, answer.text
         return str(answer.json()["id"])
 
+    def is_calling(self) -> bool:
+        """Whether the slow call has begun."""
+        return self.fired("slow") > 0
+
     def say(self, workflow_id: str, decision: str) -> None:
         """Answer a parked saga, as on-call people do."""
         seen = ("--provider-reference", "by_hand", "--reason", "looked into it")
@@ -88,7 +93,7 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     build_file = tmp_path / "build"
     build_file.write_text("old", encoding="utf-8")
     hooks = worker_hooks.settings(build_file=build_file)
-    policies = {"RECOMPENSE_POLICY_OVERRIDES": json.dumps({"sandbox": HASTY})}
+    policies = {"RECOMPENSE_POLICY_OVERRIDES": json.dumps({"sandbox": PATIENT_WITH_BANKS})}
     with stack_of_its_own({**hooks, **policies}) as stack:
         stack.up("--workers", "2")
         yield Deployment(stack, file=build_file)
@@ -101,16 +106,17 @@ async def test_workers_of_another_build_carry_running_sagas_to_their_end(
     old = set(deployment.stack.file()["pids"]["workers"])
     deployment.arm("capture", "slow", times=1, delay_ms=SLOW_MS)
     in_a_call = deployment.begin(payment(capture_method="automatic"), "in-a-call")
-    eventually(lambda: deployment.fired() > 0, "the provider is being called")
+    eventually(deployment.is_calling, "the provider is being called")
     await asyncio.to_thread(deployment.replace, "worker-1")
 
     assert len(old & set(deployment.stack.file()["pids"]["workers"])) == 1, "not side by side"
     burst = Burst(deployment.stack, seed=77, payments=40)
     await burst.run()
-    deployment.ask(approval(under_way["approval"]))
     await asyncio.to_thread(deployment.replace, "worker-2")
 
     assert old.isdisjoint(deployment.stack.file()["pids"]["workers"])
+    deployment.clear()
+    deployment.ask(approval(under_way["approval"]))
     deployment.say(f"authorize/{under_way['parked']}", "succeeded")
     await quiet(deployment.stack)
     assert burst.ended_well
@@ -134,6 +140,8 @@ def _sagas_under_way(deployment: Deployment) -> dict[str, str]:
     deployment.arm("payout", "pending", times=1, delay_ms=LATE_MS)
     sent = deployment.ask(request)
     assert sent["status"] == "in_transit"
+    # Nothing is heard of this payout until the last old worker is gone.
+    deployment.arm("*", "unavailable", match={"reference": sent["id"]})
     asked = deployment.ask(deployment.prepared("approved payout"))
     assert asked["status"] == "awaiting_approval"
     return {"parked": parked, "word": str(sent["id"]), "approval": str(asked["id"])}
