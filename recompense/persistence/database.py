@@ -41,6 +41,11 @@ class Database:
             connect_args={
                 "application_name": application_name,
                 "connect_timeout": 3,
+                # A server that went silent, with its network, is noticed within ten seconds.
+                "keepalives_idle": 5,
+                "keepalives_interval": 2,
+                "keepalives_count": 2,
+                "tcp_user_timeout": 10_000,
                 "options": f"-c statement_timeout={int(statement_timeout_seconds * 1000)}"
                 f" -c lock_timeout={int(statement_timeout_seconds * 1000)}"
                 " -c idle_in_transaction_session_timeout=10000",

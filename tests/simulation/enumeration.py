@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 
 from tests.simulation.cases import Case, Outcome, play
@@ -104,21 +103,9 @@ def pair(seed: int) -> Case:
         more = chance.choice(faults_of(scene_name))
         kinds = {(fault.call, fault.nth) for fault in faults}
         faults += tuple(fault for fault in more if (fault.call, fault.nth) not in kinds)
-    faults = _within_its_terms(faults)
     points = disturbances_of(scene_name, faults)
     troubles = tuple(dict.fromkeys(chance.choice(points) for _ in range(2)))
     return Case(scene_name, faults, troubles, seed)
-
-
-def _within_its_terms(faults: tuple[Fault, ...]) -> tuple[Fault, ...]:
-    """A provider that has made an effect shows it before its absence would be final: look-ups see
-    nothing for so long only where nothing else went wrong than a request that never arrived.
-    """
-    if [fault.kind for fault in faults if fault.call != LOOKUP] == ["F2"]:
-        return faults
-    return tuple(
-        replace(fault, times=1) if fault.kind == "invisible" else fault for fault in faults
-    )
 
 
 # Cases by number. Playing every (scene, faults) first, to see where its points are, would cost more
