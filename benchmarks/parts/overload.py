@@ -15,12 +15,11 @@ from benchmarks.bench import Bench
 from benchmarks.controls.call import async_client
 from benchmarks.lab import SETTINGS, Lab, open_lab
 from benchmarks.load import closed_loop
-from benchmarks.rounds import warm_up
 from benchmarks.statistics import percentile
 from benchmarks.subjects import payment, platform_ask
 from recompense.domain.ids import IdPrefix, new_id
 
-PLACES = 6
+PLACES = 4
 """What this machine answers in three times the unloaded latency."""
 UNLOADED_IN_FLIGHT = 1
 CAPACITY_IN_FLIGHT = PLACES
@@ -49,7 +48,8 @@ async def measure(bench: Bench) -> None:
     async with open_lab(settings=settings) as lab, async_client(lab.stack.api_url) as api:
         token = lab.stack.tokens.backend
         ask = platform_ask([api], token)
-        await warm_up({"platform": ask}, bench.told)
+        bench.told("warming up")
+        await closed_loop(ask, PLACES, bench.seconds, {})
         bench.told("unloaded")
         quiet = await closed_loop(ask, UNLOADED_IN_FLIGHT, bench.seconds, {})
         bench.told("capacity")
