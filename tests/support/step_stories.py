@@ -274,16 +274,20 @@ async def paid_payout_comes_back(stage: Stage) -> None:
     await _event_arrives(stage, "po_1:payout:1", PayoutState.RETURNED)
 
 
+async def _given_up(stage: Stage, effect: EffectPlan, saga: SagaRef, release: str) -> None:
+    """An effect is given up as never made, and its attempt taken back and closed."""
+    await stage.given("saga.resolve", _resolve(effect, ResolveDecision.FAILED))
+    await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
+    await stage.given(release, StepRef(saga=saga, attempt=1))
+    report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
+    await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
+
+
 async def effect_comes_too_late(stage: Stage, outcome: Any) -> None:
     """An authorization becomes known after its attempt was closed: an orphan, undone or parked."""
     await _merchant(stage)
     admitted = await stage.given("authorization.admit", AUTHORIZE)
-    plan, saga = admitted.effect, AUTHORIZE.ref()
-    await stage.given("saga.resolve", _resolve(plan, ResolveDecision.FAILED))
-    await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
-    await stage.given("authorization.release", StepRef(saga=saga, attempt=1))
-    report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
-    await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
+    await _given_up(stage, admitted.effect, AUTHORIZE.ref(), "authorization.release")
     applied = await _event_arrives(stage, "pay_1:authorize:1")
     answer = None if outcome is None else EffectAnswer(outcome=outcome)
     await stage.do(
@@ -295,12 +299,7 @@ async def _capture_comes_too_late(stage: Stage) -> None:
     """A capture that was given up shows after all: nothing takes it back, and a person is asked."""
     await _authorized(stage)
     admitted = await stage.given("capture.admit", CAPTURE)
-    saga = CAPTURE.ref()
-    await stage.given("saga.resolve", _resolve(admitted.effect, ResolveDecision.FAILED))
-    await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
-    await stage.given("capture.release", StepRef(saga=saga, attempt=1))
-    report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
-    await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
+    await _given_up(stage, admitted.effect, CAPTURE.ref(), "capture.release")
     await _event_arrives(stage, "cap_1:capture:1")
 
 
@@ -322,12 +321,7 @@ async def void_comes_too_late(stage: Stage) -> None:
     """A void that was given up shows after all, and the payment follows it."""
     await _authorized(stage)
     admitted = await stage.given("void.admit", VOID)
-    saga = VOID.ref()
-    await stage.given("saga.resolve", _resolve(admitted.effect, ResolveDecision.FAILED))
-    await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
-    await stage.given("void.release", StepRef(saga=saga, attempt=1))
-    report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
-    await stage.given("saga.close", CloseAttempt(saga=saga, attempt=1, report=report))
+    await _given_up(stage, admitted.effect, VOID.ref(), "void.release")
     await _event_arrives(stage, "pay_1:void.1:1")
 
 
