@@ -20,10 +20,9 @@ from recompense.desk import SagaDesk
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.verify import verify
-from tests.live.test_provider_events import deliver
 from tests.support.books import PAYMENTS_DISAGREE
 from tests.support.platform import Platform, authorize_input
-from tests.support.scenes import captured, on, operation
+from tests.support.scenes import captured, deliver, on, operation
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
 from workflows.refund import RefundPayment

@@ -5,38 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from recompense.contracts.sagas import SAGA_TASK_QUEUE, ProviderEventInput
-from recompense.domain.ids import IdPrefix, new_id
-from recompense.persistence.saga_tables import ProviderEventRow
 from tests.support.books import assert_books_agree
 from tests.support.platform import Platform, authorize_input
-from tests.support.scenes import captured, operation, payout_input, reset
+from tests.support.scenes import captured, deliver, operation, payout_input, reset
 from workflows.authorize import AuthorizePayment
 from workflows.payout import Payout
-from workflows.provider_events import ApplyProviderEvent
-
-
-async def deliver(platform: Platform, effect_key: str | None, operation_id: str) -> str:
-    """Store an event as the API does, and apply it."""
-    event = ProviderEventInput(provider="sandbox", event_id=new_id(IdPrefix.EVENT))
-    async with platform.database.transaction() as session:
-        session.add(
-            ProviderEventRow(
-                provider=event.provider,
-                event_id=event.event_id,
-                event_type="any",
-                operation_id=operation_id,
-                effect_key=effect_key,
-                payload={},
-            )
-        )
-    done: str = await platform.client.execute_workflow(
-        ApplyProviderEvent.run,
-        event,
-        id=f"provider-event/sandbox/{event.event_id}",
-        task_queue=SAGA_TASK_QUEUE,
-    )
-    return done
 
 
 async def payout_row(platform: Platform, payout: Any) -> Any:

@@ -32,7 +32,6 @@ from recompense.contracts.starting import saga_start
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.tables import Payment
 from tests.live.conftest import HASTY
-from tests.live.test_provider_events import deliver
 from tests.replay.fingerprints import fingerprint
 from tests.simulation.disturbances import Disturbance, Trouble
 from tests.simulation.provider_log import Fault
@@ -43,7 +42,7 @@ from tests.simulation.world import World
 from tests.support.census import count
 from tests.support.platform import Platform, authorize_input, running_platform
 from tests.support.sandbox import running_sandbox
-from tests.support.scenes import captured, eventually, on, payout_input, review, state_is
+from tests.support.scenes import captured, deliver, eventually, on, payout_input, review, state_is
 from workflows.authorize import AuthorizePayment
 from workflows.payout import Payout
 from workflows.refund import RefundPayment

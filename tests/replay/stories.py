@@ -15,7 +15,6 @@ from recompense.contracts.sagas import (
     PayoutInput,
     PayoutReview,
     PayoutReviewDecision,
-    ProviderEventInput,
     RefundInput,
     Resolution,
     ResolveDecision,
@@ -27,8 +26,8 @@ from recompense.contracts.words import AnySagaInput
 from recompense.desk import SagaDesk, UnknownSaga
 from recompense.desk.models import ShownState
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.persistence.saga_tables import ProviderEventRow
 from tests.support.platform import MERCHANT, Platform, authorize_input
+from tests.support.scenes import stored_event
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
@@ -211,7 +210,7 @@ async def forgotten_orphans(platform: Platform) -> str:
 
 async def relayed(platform: Platform) -> str:
     """An event that was stored and not applied is started again."""
-    await _stored_event(platform, "pay_elsewhere:authorize:1")
+    await stored_event(platform, "pay_elsewhere:authorize:1")
     await platform.rows_changed(
         "UPDATE provider_events SET received_at = now() - interval '1 minute'"
     )
@@ -245,21 +244,6 @@ async def _run(platform: Platform, workflow: Any, *arguments: object) -> str:
         workflow, args=arguments, id=workflow_id, task_queue=SAGA_TASK_QUEUE
     )
     return workflow_id
-
-
-async def _stored_event(platform: Platform, effect_key: str) -> ProviderEventInput:
-    event = ProviderEventInput(provider="sandbox", event_id=new_id(IdPrefix.EVENT))
-    async with platform.database.transaction() as session:
-        session.add(
-            ProviderEventRow(
-                provider=event.provider,
-                event_id=event.event_id,
-                event_type="any",
-                effect_key=effect_key,
-                payload={},
-            )
-        )
-    return event
 
 
 async def swept(platform: Platform) -> str:
@@ -315,7 +299,7 @@ async def a_payout(platform: Platform, **changes: object) -> PayoutInput:
 
 async def an_event(platform: Platform, effect_key: str) -> str:
     """Store an event as the API does, and apply it: the id of the workflow that did."""
-    event = await _stored_event(platform, effect_key)
+    event = await stored_event(platform, effect_key)
     workflow_id = f"provider-event/sandbox/{event.event_id}"
     await platform.client.execute_workflow(
         ApplyProviderEvent.run, event, id=workflow_id, task_queue=SAGA_TASK_QUEUE

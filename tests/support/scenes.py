@@ -11,13 +11,18 @@ from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from recompense.contracts.sagas import (
+    SAGA_TASK_QUEUE,
     PayoutInput,
     PayoutReview,
     PayoutReviewed,
+    ProviderEventInput,
 )
+from recompense.contracts.starting import event_workflow_id
 from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.saga_tables import ProviderEventRow
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from workflows.authorize import AuthorizePayment
+from workflows.provider_events import ApplyProviderEvent
 
 _SIGNALS = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_SIGNAL
 _UPDATES = ResetReapplyExcludeType.RESET_REAPPLY_EXCLUDE_TYPE_UPDATE
@@ -121,3 +126,34 @@ async def state_is(platform: Platform, saga: Any, state: str) -> bool:
         state=state,
     )
     return bool(rows)
+
+
+async def stored_event(
+    platform: Platform, effect_key: str | None, operation_id: str | None = None
+) -> ProviderEventInput:
+    """Store a provider's event as the API does."""
+    event = ProviderEventInput(provider="sandbox", event_id=new_id(IdPrefix.EVENT))
+    async with platform.database.transaction() as session:
+        session.add(
+            ProviderEventRow(
+                provider=event.provider,
+                event_id=event.event_id,
+                event_type="any",
+                operation_id=operation_id,
+                effect_key=effect_key,
+                payload={},
+            )
+        )
+    return event
+
+
+async def deliver(platform: Platform, effect_key: str | None, operation_id: str) -> str:
+    """Store an event and apply it. Returns what its workflow says that it did."""
+    event = await stored_event(platform, effect_key, operation_id)
+    done: str = await platform.client.execute_workflow(
+        ApplyProviderEvent.run,
+        event,
+        id=event_workflow_id(event),
+        task_queue=SAGA_TASK_QUEUE,
+    )
+    return done

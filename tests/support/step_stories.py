@@ -317,6 +317,17 @@ async def late_capture_is_taken_up(stage: Stage) -> None:
     await stage.do("capture.record", record(admitted.effect, MADE), run="run-2")
 
 
+async def capture_fails_after_the_authorization_has_closed(stage: Stage) -> None:
+    """A final capture that was given up shows while another capture is open, which then fails."""
+    await _authorized(stage)
+    admitted = await stage.given("capture.admit", CAPTURE)
+    await _given_up(stage, admitted.effect, CAPTURE.ref(), "capture.release")
+    other = CaptureInput(**ON, capture_id="cap_2", amount=1_000)
+    admitted = await stage.given("capture.admit", other)
+    await _event_arrives(stage, "cap_1:capture:1")
+    await stage.do("capture.record", record(admitted.effect, REFUSED))
+
+
 async def void_comes_too_late(stage: Stage) -> None:
     """A void that was given up shows after all, and the payment follows it."""
     await _authorized(stage)

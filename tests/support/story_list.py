@@ -17,6 +17,7 @@ from tests.support.step_stories import (
     authorization_is_parked,
     authorization_is_recorded,
     authorization_is_refused,
+    capture_fails_after_the_authorization_has_closed,
     captured_at_once,
     effect_comes_too_late,
     event_of_a_stranger,
@@ -167,6 +168,10 @@ STORIES: dict[str, tuple[Story, tuple[str, ...]]] = {
     ),
     "orphan, forgotten": (late_capture_is_forgotten, (*_EVENT, "saga.forget_orphans")),
     "orphan, taken up": (late_capture_is_taken_up, (*_EVENT, "capture.admit", "capture.record")),
+    "orphan, beside a capture": (
+        capture_fails_after_the_authorization_has_closed,
+        (*_EVENT, "capture.record"),
+    ),
     "orphan, followed": (void_comes_too_late, _EVENT),
     "sweeps": (sweeps_run, ("availability.release", "sweep.expiring", "provider_event.relay")),
 }
