@@ -19,6 +19,7 @@ def main() -> None:
         host=options.host,
         port=options.port,
         http=SocketAwareProtocol,
+        loop="asyncio",
         access_log=False,
         log_level="warning",
         timeout_graceful_shutdown=1,

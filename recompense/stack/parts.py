@@ -136,6 +136,7 @@ def api_part(plan: Plan) -> Part:
     settings = plan.settings
     command = [*PYTHON, "-m", "uvicorn", "--factory", "api.app:create_app"]
     command += ["--host", settings.api_host, "--port", str(settings.api_port), "--no-access-log"]
+    command += ["--loop", "asyncio"]  # the same loop whatever else is installed
     command += ["--timeout-graceful-shutdown", str(int(settings.graceful_shutdown_seconds))]
 
     async def ready(_pid: int) -> None:

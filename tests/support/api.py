@@ -153,7 +153,9 @@ def served(open_parts: OpenParts, beside: Beside | None = None) -> Iterator[Api]
     """Serve the API from a thread, together with what runs `beside` it (workers)."""
     port = free_port()
     app = build_app(open_parts)
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, host="127.0.0.1", port=port, log_config=None, access_log=False, loop="asyncio"
+    )
     server = uvicorn.Server(config)
 
     async def serve() -> None:
