@@ -1,7 +1,7 @@
 """A provider's settlement report in our words: what each adapter reads out of its vendor's file.
 
-A report is stored as it came, with its hash, before anyone reads it. Reading is pure and streams, so
-that its size does not matter; whoever loads the lines loads all of them or none.
+A report is stored as it came, with its hash, before anyone reads it. Reading is pure and streams,
+so that its size does not matter; whoever loads the lines loads all of them or none.
 """
 
 from __future__ import annotations
