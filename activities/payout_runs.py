@@ -159,7 +159,7 @@ class PayoutRunActivities:
             ready, started = await payout_runs.open_items(session, row)
             if ready + started == 0:
                 await payout_runs.end(session, row)
-            free = max(0, advance.window - started)
+            free = max(0, advance.at_once - started)
             items = await payout_runs.next_items(session, row, free) if free else []
             return RunAdvanced(
                 status=PayoutRunStatus(row.status),

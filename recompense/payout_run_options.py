@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from activities.toolbox import PayoutRunTools
 from recompense.domain.calendar import BusinessCalendar
 from recompense.domain.payout_dates import Clock
 from recompense.persistence.database import Database
 from recompense.schedules import RunTimes
-from recompense.settings import Settings
+
+if TYPE_CHECKING:
+    from recompense.settings import Settings
 
 
 def payout_run_tools(settings: Settings, database: Database) -> PayoutRunTools:

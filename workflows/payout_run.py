@@ -148,7 +148,7 @@ class PayoutRun:
             lost, self._lost = tuple(self._lost), []
             step = await _step(
                 activities.advance_payout_run,
-                AdvanceRun(run_id=run_id, window=self._input.window, started=started, lost=lost),
+                AdvanceRun(run_id=run_id, at_once=self._input.at_once, started=started, lost=lost),
             )
             self._show(step)
             if step.status is not PayoutRunStatus.RUNNING:

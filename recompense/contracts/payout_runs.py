@@ -32,7 +32,7 @@ class PayoutRunInput(Frozen):
     run_id: str | None = None
     fired_at: AwareDatetime | None = None
     requested_by: str
-    window: int = Field(default=20, ge=1, le=200)
+    at_once: int = Field(default=20, ge=1, le=200)
     page_size: int = Field(default=200, ge=1, le=500)
 
     @property
@@ -121,7 +121,7 @@ class AdvanceRun(Frozen):
     """Write which items' sagas were started or lost, and ask which come next."""
 
     run_id: str
-    window: int
+    at_once: int
     started: tuple[str, ...] = ()
     lost: tuple[str, ...] = ()
 

@@ -19,8 +19,8 @@ SELECT m.id AS merchant_id, b.currency,
            WHERE i.merchant_id = m.id AND i.currency = b.currency
              AND i.state IN ('ready', 'started')
              AND NOT EXISTS (SELECT FROM payouts p WHERE p.id = i.payout_id)), 0) AS available
-FROM unnest(CAST(:merchants AS text[])) AS m (id)
-JOIN ledger_floored_balances b ON b.account = 'merchant:' || m.id || ':available'
+FROM unnest(CAST(:merchants AS text[]), CAST(:accounts AS text[])) AS m (id, account)
+JOIN ledger_floored_balances b ON b.account = m.account
 WHERE CAST(:currency AS text) IS NULL OR b.currency = :currency
 ORDER BY m.id, b.currency
 """)

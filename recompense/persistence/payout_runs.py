@@ -25,6 +25,7 @@ from recompense.domain.states import (
     PayoutRunStatus,
     may_move,
 )
+from recompense.ledger.accounts import merchant_available
 from recompense.persistence import outbox, payout_run_reads
 from recompense.persistence import payout_run_sql as sql
 from recompense.persistence.run_tables import PayoutRunDay, PayoutRunItemRow, PayoutRunRow
@@ -124,7 +125,13 @@ async def available(
 
     Promises of other runs are taken off. A balance below zero is one, and is carried forward.
     """
-    return await _rows(session, sql.AVAILABLE, merchants=list(merchants), currency=row.currency)
+    return await _rows(
+        session,
+        sql.AVAILABLE,
+        merchants=list(merchants),
+        accounts=[merchant_available(merchant_id) for merchant_id in merchants],
+        currency=row.currency,
+    )
 
 
 async def add_items(session: AsyncSession, row: PayoutRunRow, due: Sequence[DuePayout]) -> None:
