@@ -59,14 +59,7 @@ def merchants_see_none(caller: Caller) -> None:
 
 def run_of(row: PayoutRunRow) -> PayoutRunInput:
     """The input that carries a run on whose row is there."""
-    return PayoutRunInput(
-        name=row.name,
-        business_date=row.business_date,
-        currency=row.currency,
-        run_id=row.id,
-        fired_at=row.fired_at,
-        requested_by=row.created_by,
-    )
+    return PayoutRunInput.model_validate(row.carried_on())
 
 
 async def visible_run(request: Request, run_id: str) -> PayoutRunView:

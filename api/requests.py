@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from api.bodies import Body
 from recompense.contracts.payout_runs import RunName
@@ -22,7 +23,16 @@ MetadataName = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
 
 
-BusinessDate = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))]
+def _read_date(value: object) -> object:
+    """JSON has no dates, and bodies are strict: this one spelling is read, and no other."""
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        return date.fromisoformat(value)
+    return value
+
+
+BusinessDate = Annotated[
+    date, BeforeValidator(_read_date), Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))
+]
 
 
 def _example(**body: JsonValue) -> ConfigDict:

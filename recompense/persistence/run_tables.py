@@ -48,6 +48,17 @@ class PayoutRunRow(SQLModel, table=True):
     created_at: datetime = Field(sa_column=moment(), default=None)
     updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 
+    def carried_on(self) -> dict[str, Any]:
+        """The input that carries this run on, field by field."""
+        return {
+            "name": self.name,
+            "business_date": self.business_date,
+            "currency": self.currency,
+            "run_id": self.id,
+            "fired_at": self.fired_at,
+            "requested_by": self.created_by,
+        }
+
     @property
     def is_open(self) -> bool:
         """Whether something is left to do, without anybody making items ready again."""
