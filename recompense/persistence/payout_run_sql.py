@@ -108,6 +108,11 @@ WHERE i.run_id = :run_id
 ORDER BY i.id
 """)
 
+RESUMED = text("""
+SELECT FROM audit_log
+WHERE target = :run_id AND action = 'payout_run_resume' AND details ->> 'key' = :key
+""")
+
 REQUEUE = text("""
 UPDATE payout_run_items SET state = 'ready', failure = NULL, updated_at = clock_timestamp(),
     payout_id = :payout_id, again = :again, attempts_before = :attempts, token = :token

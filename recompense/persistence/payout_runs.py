@@ -30,8 +30,6 @@ from recompense.persistence import outbox, payout_run_reads
 from recompense.persistence import payout_run_sql as sql
 from recompense.persistence.run_tables import PayoutRunDay, PayoutRunItemRow, PayoutRunRow
 
-ENDED = frozenset({PayoutRunStatus.COMPLETED, PayoutRunStatus.COMPLETED_WITH_FAILURES})
-
 
 @dataclass(frozen=True)
 class DuePayout:
@@ -209,13 +207,16 @@ async def end(session: AsyncSession, row: PayoutRunRow) -> None:
 
 
 async def resume(
-    session: AsyncSession, row: PayoutRunRow, *, actor: str, reason: str | None
-) -> int:
-    """Make the failed items of a run that has ended ready again. Returns how many; none leaves the
-    run as it is.
+    session: AsyncSession, row: PayoutRunRow, *, key: str, actor: str, reason: str
+) -> bool:
+    """Make the failed items of a run that has ended ready again, once for each `key`.
+
+    A run that has not ended stays as it is. False: there was nothing to do, and is not.
     """
-    if row.status not in ENDED:
-        return 0
+    if row.is_open or await _rows(session, sql.RESUMED, run_id=row.id, key=key):
+        return True
+    if row.status == PayoutRunStatus.REJECTED:
+        return False
     failed = await _rows(session, sql.FAILED_ITEMS, run_id=row.id)
     for item in failed:
         await _run(
@@ -236,8 +237,9 @@ async def resume(
             target=row.id,
             reason=reason,
             items=len(failed),
+            key=key,
         )
-    return len(failed)
+    return bool(failed)
 
 
 def _failure(code: str, message: str) -> str:
