@@ -58,14 +58,14 @@ def _every(seconds: float) -> ScheduleSpec:
 
 @dataclass(frozen=True)
 class PlannedSchedule:
-    """One schedule as it should be."""
+    """One schedule as it should be. `made_up_for`: what was missed is run late, and not skipped."""
 
     schedule_id: str
     workflow: str
     arguments: Sequence[Frozen]
     spec: ScheduleSpec
     note: str
-    policy: SchedulePolicy = _SKIPPED_WHEN_LATE
+    made_up_for: bool = False
 
     def schedule(self) -> Schedule:
         """The schedule in Temporal's words."""
@@ -79,7 +79,7 @@ class PlannedSchedule:
                 static_summary=self.note,
             ),
             spec=self.spec,
-            policy=self.policy,
+            policy=_MADE_UP_FOR if self.made_up_for else _SKIPPED_WHEN_LATE,
         )
 
 
@@ -141,7 +141,7 @@ def _planned_run(name: str, runs: RunTimes) -> PlannedSchedule:
         (PayoutRunTriggerInput(name=name),),
         runs.spec(),
         f"Make the payout run {name} of the day",
-        _MADE_UP_FOR,
+        made_up_for=True,
     )
 
 

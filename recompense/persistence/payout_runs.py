@@ -30,6 +30,12 @@ from recompense.persistence import outbox, payout_run_reads
 from recompense.persistence import payout_run_sql as sql
 from recompense.persistence.run_tables import PayoutRunDay, PayoutRunItemRow, PayoutRunRow
 
+_NOWHERE = {
+    "code": "payout_destination_missing",
+    "message": "The merchant has no payout destination.",
+}
+_NOT_MADE = {"code": "payout_not_made", "message": "Its saga ended before it made a payout."}
+
 
 @dataclass(frozen=True)
 class DuePayout:
@@ -133,7 +139,10 @@ async def available(
 
 
 async def add_items(session: AsyncSession, row: PayoutRunRow, due: Sequence[DuePayout]) -> None:
-    """Freeze a page of items, each with the id of the payout that it will become."""
+    """Freeze a page of items, each with the id of the payout that it will become.
+
+    One that has nowhere to go has failed already: whoever approves the run sees it.
+    """
     values = [
         {
             "id": new_id(IdPrefix.PAYOUT_ITEM),
@@ -141,7 +150,8 @@ async def add_items(session: AsyncSession, row: PayoutRunRow, due: Sequence[DueP
             "merchant_id": one.merchant_id,
             "currency": one.currency,
             "amount": min(one.amount, MAX_AMOUNT),
-            "state": PayoutItemState.READY,
+            "state": PayoutItemState.READY if one.token else PayoutItemState.FAILED,
+            "failure": None if one.token else _NOWHERE,
             "payout_id": new_id(IdPrefix.PAYOUT),
             "token": one.token,
         }
@@ -168,12 +178,11 @@ async def mark(
 ) -> None:
     """Write how the started items stand: under way, ended, refused, or never begun."""
     await _run(session, sql.MARK_STARTED, run_id=row.id, items=list(started))
-    nowhere = _failure("payout_destination_missing", "The merchant has no payout destination.")
-    await _run(session, sql.MARK_NOWHERE, run_id=row.id, failure=nowhere)
     await _run(session, sql.MARK_SETTLED, run_id=row.id)
     await _run(session, sql.MARK_REFUSED, run_id=row.id)
-    unmade = _failure("payout_not_made", "Its saga ended before it made a payout.")
-    await _run(session, sql.MARK_LOST, run_id=row.id, items=list(lost), failure=unmade)
+    await _run(
+        session, sql.MARK_LOST, run_id=row.id, items=list(lost), failure=json.dumps(_NOT_MADE)
+    )
 
 
 async def open_items(session: AsyncSession, row: PayoutRunRow) -> tuple[int, int]:
@@ -240,10 +249,6 @@ async def resume(
             key=key,
         )
     return bool(failed)
-
-
-def _failure(code: str, message: str) -> str:
-    return json.dumps({"code": code, "message": message})
 
 
 async def _rows(session: AsyncSession, statement: TextClause, **values: object) -> list[Any]:
