@@ -76,7 +76,7 @@ def test_repeated_post_is_answered_from_the_table(
     path, key = path_of(template), fresh_key()
     first = api.post(path, body, key=key)
     second = api.post(path, body, key=key)
-    assert first.status_code in {200, 201, 409}, first.text
+    assert first.status_code in {200, 201, 403, 409}, first.text
     assert "Idempotent-Replayed" not in first.headers
     assert second.headers["Idempotent-Replayed"] == "true"
     assert (second.status_code, second.content) == (first.status_code, first.content)
@@ -92,7 +92,7 @@ def test_key_with_another_body_is_refused(
     api.post(path, body, key=key)
     changed = body | ({"reason": "another"} if "reason" in body else {})
     if changed == body:
-        changed = body | ({"amount": 7} if "name" not in body else {"name": "Other"})
+        changed = body | ({"amount": 7} if "name" not in body else {"name": "other"})
     if path.endswith(("/approve", "/void")):
         changed = {"reason": "another"}
     answer = api.post(path, changed, key=key)
