@@ -73,8 +73,9 @@ async def test_a_run_goes_on_page_by_page_and_pays_each_item_once(platform: Plat
     run, handle = await started(platform, name="paged", page_size=3, at_once=2)
     await approve(handle)
     result = await handle.result()
-    assert result["ended"] == "completed"
-    final = await paid(platform, result["run_id"], 8)
+    run_id = result.run_id
+    assert result.ended == "completed"
+    final = await paid(platform, run_id, 8)
     assert (final.status, final.amount_paid, final.amount_total) == (
         "completed",
         {"EUR": 8_028},
@@ -94,21 +95,22 @@ async def test_failed_items_are_resumed_alone(platform: Platform) -> None:
     _, handle = await started(platform, name="mixed")
     await approve(handle)
     result = await handle.result()
-    assert result["ended"] == "completed with failures"
-    before = await paid(platform, result["run_id"], 2)
+    run_id = result.run_id
+    assert result.ended == "completed with failures"
+    before = await paid(platform, run_id, 2)
     assert (before.failed_count, before.items_count) == (1, 3)
     await platform.rows_changed(
         "UPDATE merchants SET payout = jsonb_set(payout, '{destination,token}', '\"tok_ok\"')"
         " WHERE payout -> 'destination' ->> 'token' = 'tok_closed_account'"
     )
     desk = RunDesk(platform.database, platform.client)
-    resumed = await desk.resume(result["run_id"], actor="maker", reason="the account is open")
+    resumed = await desk.resume(run_id, actor="maker", reason="the account is open")
     assert resumed.status == "running"
-    final = await paid(platform, result["run_id"], 3)
+    final = await paid(platform, run_id, 3)
     assert (final.failed_count, final.amount_paid) == (0, {"EUR": 3_001})
     assert await effects_per_merchant(platform) == [1] * 3
     with pytest.raises(Refused, match="No item"):
-        await eventually_refused(desk, result["run_id"])
+        await eventually_refused(desk, run_id)
     await assert_books_agree(platform)
 
 
@@ -131,13 +133,14 @@ async def test_a_payout_that_was_taken_back_is_carried_on_under_its_own_id(
     _, handle = await started(platform, name="away")
     await approve(handle)
     result = await handle.result()
-    assert result["ended"] == "completed with failures"
+    run_id = result.run_id
+    assert result.ended == "completed with failures"
     platform.sandbox.clear_faults()
     desk = RunDesk(platform.database, platform.client)
-    _, [before] = await desk.show(result["run_id"])
-    await desk.resume(result["run_id"], actor="maker", reason="the provider is back")
-    await paid(platform, result["run_id"], 1)
-    _, [after] = await desk.show(result["run_id"])
+    _, [before] = await desk.show(run_id)
+    await desk.resume(run_id, actor="maker", reason="the provider is back")
+    await paid(platform, run_id, 1)
+    _, [after] = await desk.show(run_id)
     assert after.payout_id == before.payout_id
     assert len(platform.sandbox.effects()) == 1
     await assert_books_agree(platform)
@@ -147,7 +150,7 @@ async def test_a_reset_at_any_event_pays_nothing_twice(platform: Platform) -> No
     await merchants(platform, "again", 3)
     _, handle = await started(platform, name="again")
     await approve(handle)
-    run_id = (await handle.result())["run_id"]
+    run_id = (await handle.result()).run_id
     await paid(platform, run_id, 3)
     history = await platform.client.get_workflow_handle(handle.id).fetch_history()
     places = [event.event_id for event in history.events if event.event_type in CLOSED]
