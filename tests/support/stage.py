@@ -34,6 +34,7 @@ TABLES = {
     "captures": "created_at",
     "voids": "payment_id, number",
     "refunds": "id",
+    "reserve_tranches": "capture_id",
     "payouts": "id",
     "operations": "saga_id",
     "attempts": "saga_id, number",
