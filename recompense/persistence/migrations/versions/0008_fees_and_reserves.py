@@ -38,7 +38,7 @@ CREATE TABLE reserve_tranches (
 );
 CREATE INDEX reserve_tranches_to_release ON reserve_tranches (release_at)
     WHERE released_at IS NULL;
-CREATE INDEX reserve_tranches_by_merchant ON reserve_tranches (merchant_id, capture_id);
+CREATE INDEX reserve_tranches_by_payment ON reserve_tranches (payment_id);
 """
 
 # A tranche is a fact about money: only that it was released may be added, and once.
