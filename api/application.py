@@ -34,6 +34,7 @@ from api.routes import (
     payouts,
     providers,
     refunds,
+    statements,
     system,
     webhooks,
 )
@@ -50,6 +51,7 @@ a stable `code`."""
 
 _ROUTERS = (
     merchants.router,
+    statements.router,
     payments.router,
     captures.router,
     refunds.router,

@@ -117,7 +117,7 @@ async def _create(
 )
 async def read_merchant(request: Request, merchant_id: str) -> Response:
     """Read a merchant and its terms."""
-    return json_response(_view(await _visible(request, merchant_id)))
+    return json_response(_view(await visible_merchant(request, merchant_id)))
 
 
 @router.get(
@@ -127,14 +127,15 @@ async def read_merchant(request: Request, merchant_id: str) -> Response:
 )
 async def read_balances(request: Request, merchant_id: str) -> Response:
     """What the merchant can count on now: holds of open payouts and refunds are taken off."""
-    await _visible(request, merchant_id)
+    await visible_merchant(request, merchant_id)
     async with parts_of(request).database.transaction() as session:
         return json_response(
             MerchantBalances(data=await ledger.merchant_balances(session, merchant_id))
         )
 
 
-async def _visible(request: Request, merchant_id: str) -> Merchant:
+async def visible_merchant(request: Request, merchant_id: str) -> Merchant:
+    """The merchant, for who may see it. Raises `Problem` 404."""
     if not caller_of(request).may_see(merchant_id) or "\0" in merchant_id:
         raise Problem("merchant_not_found")
     async with parts_of(request).database.transaction() as session:
