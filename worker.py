@@ -14,6 +14,7 @@ from activities.toolbox import Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.observability import configure_logging
+from recompense.payout_run_options import payout_run_tools, run_times
 from recompense.persistence.database import Database
 from recompense.schedules import ensure_schedules
 from recompense.settings import Settings, load_settings
@@ -46,9 +47,10 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             Breakers(database),
             default_provider=settings.default_provider,
             payout_bank=settings.payout_bank,
+            payout_runs=payout_run_tools(settings, database),
         )
         client = await connect(settings)
-        await ensure_schedules(client, settings.sweep_interval_seconds)
+        await ensure_schedules(client, settings.sweep_interval_seconds, run_times(settings))
         sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
         stack.callback(sealing.cancel)
         workers = make_workers(

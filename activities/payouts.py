@@ -75,7 +75,9 @@ class PayoutActivities:
             terms = PayoutTerms.model_validate(merchant.payout)
             payout = await _payout_for(work, admit, provider)
             await self._reserve(work, payout, admission.attempt)
-            if terms.needs_approval(admit.amount, admit.currency):
+            # A run was approved with all of its items, or needed no approval: none is asked again.
+            asks = admit.run_id is None and terms.needs_approval(admit.amount, admit.currency)
+            if asks:
                 set_payout_status(payout, PayoutStatus.AWAITING_APPROVAL)
             else:
                 right = await admission.grant(provider)

@@ -10,6 +10,7 @@ from typing import Any
 from activities.authorization import AuthorizationActivities
 from activities.captures import CaptureActivities
 from activities.effects import ProviderActivities
+from activities.payout_runs import PayoutRunActivities
 from activities.payouts import PayoutActivities
 from activities.provider_events import ProviderEventActivities
 from activities.refunds import RefundActivities
@@ -30,6 +31,7 @@ def in_house_activities(tools: Toolbox) -> list[Activity]:
         ProviderEventActivities(tools),
         SweepActivities(tools),
     )
+    payout_run = PayoutRunActivities(tools)
     return [
         authorization.admit,
         authorization.record,
@@ -49,6 +51,11 @@ def in_house_activities(tools: Toolbox) -> list[Activity]:
         payout.record,
         payout.begin_cancel,
         payout.release,
+        payout_run.plan,
+        payout_run.open,
+        payout_run.freeze,
+        payout_run.review,
+        payout_run.advance,
         saga.compensate,
         saga.record_undo,
         saga.close,

@@ -15,6 +15,8 @@ from recompense.contracts.provider import (
     Capabilities,
     ProviderPort,
 )
+from recompense.domain.payout_dates import Clock
+from recompense.persistence.database import Database
 from recompense.persistence.operations import Run
 from recompense.persistence.work import Store
 
@@ -35,6 +37,17 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
+class PayoutRunTools:
+    """What payout runs need: their database, the platform's clock, and whether a person approves
+    each run.
+    """
+
+    database: Database
+    clock: Clock
+    approval: bool = True
+
+
+@dataclass(frozen=True)
 class Toolbox:
     """The dependencies of all activities. `default_provider` takes what names no provider; `now` is
     the worker's clock.
@@ -46,6 +59,7 @@ class Toolbox:
     default_provider: str
     payout_bank: str = "main"
     now: Callable[[], datetime] = utc_now
+    payout_runs: PayoutRunTools | None = None
 
 
 def current_run() -> Run:

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from api.access import caller_of
 from api.answers import Answer
 from api.problems import RETRY_SOON, Problem
+from recompense.contracts.payout_runs import PayoutRunInput
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.claims import ACCEPTED, Claims, NewClaim, StoredClaim
 
@@ -172,7 +173,7 @@ def claim_for(
     *,
     merchant_id: str | None = None,
     resource_id: str | None = None,
-    saga: AnySagaInput | None = None,
+    saga: AnySagaInput | PayoutRunInput | None = None,
 ) -> NewClaim:
     """The claim of this request, after its key and its body have been read."""
     return NewClaim(

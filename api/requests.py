@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from datetime import date
 from typing import Annotated, Literal, Self
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from api.bodies import Body
+from recompense.contracts.payout_runs import RunName
+from recompense.domain.calendar import is_time_zone
 from recompense.domain.money import Amount, Currency
 from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
 
@@ -20,16 +23,20 @@ MetadataName = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
 
 
+def _read_date(value: object) -> object:
+    """JSON has no dates, and bodies are strict: this one spelling is read, and no other."""
+    if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
+        return date.fromisoformat(value)
+    return value
+
+
+BusinessDate = Annotated[
+    date, BeforeValidator(_read_date), Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))
+]
+
+
 def _example(**body: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [body]})
-
-
-def _is_zone(name: str) -> bool:
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
 
 
 class CardToken(Body):
@@ -81,7 +88,7 @@ class CreateMerchant(Body):
             raise ValueError("availability.days belongs to the rule after_days, and only to it")
         if self.availability.business_days and "days" not in given:
             raise ValueError("availability.business_days belongs to the rule after_days")
-        if self.payout.time_zone is not None and not _is_zone(self.payout.time_zone):
+        if self.payout.time_zone is not None and not is_time_zone(self.payout.time_zone):
             raise ValueError("payout.time_zone is no zone of the IANA database")
         if self.payout.destination is not None:
             BankToken.model_validate(self.payout.destination)
@@ -152,6 +159,40 @@ class CreatePayout(Body):
     currency: Currency
     destination: BankToken
     reference: Reference | None = None
+
+
+class CreatePayoutRun(Body):
+    """Run now what a schedule would run. No `currency`: all of them, in one run."""
+
+    model_config = _example(name="weekly", business_date="2026-11-27", currency="EUR")
+
+    name: RunName
+    business_date: BusinessDate
+    currency: Currency | None = None
+
+
+class ApprovePayoutRun(Body):
+    """Approve a payout run, with all of its items."""
+
+    model_config = _example(reason="totals checked against the ledger")
+
+    reason: Words | None = None
+
+
+class RefusePayoutRun(Body):
+    """Reject a payout run: none of its items is paid."""
+
+    model_config = _example(reason="the totals are too high")
+
+    reason: Words
+
+
+class ResumePayoutRun(Body):
+    """Carry a payout run on: its failed items, or where nobody works on it any more."""
+
+    model_config = _example(reason="the bank has corrected the accounts")
+
+    reason: Words
 
 
 class ApprovePayout(Body):

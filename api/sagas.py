@@ -31,7 +31,7 @@ from recompense.contracts.sagas import DECISION_UPDATE_ID, SAGA_TASK_QUEUE, Prov
 from recompense.contracts.starting import (
     APPLY_PROVIDER_EVENT,
     TASK_TIMEOUT,
-    AnyDecision,
+    Decided,
     SagaStart,
     event_workflow_id,
 )
@@ -62,7 +62,7 @@ class Sagas:
         self._client = client
         self._leftovers: set[asyncio.Task[None]] = set()
 
-    async def decide(self, start: SagaStart, wait_seconds: float) -> AnyDecision | None:
+    async def decide(self, start: SagaStart[Decided], wait_seconds: float) -> Decided | None:
         """Start the saga or attach to it, and wait for its decision.
 
         None: Temporal has the start, and no decision came within the wait, or none will come any
@@ -89,8 +89,8 @@ class Sagas:
                 self._retrieve(call, operation)
 
     async def _awaited(
-        self, call: asyncio.Future[AnyDecision], workflow_id: str, wait_seconds: float
-    ) -> AnyDecision | None:
+        self, call: asyncio.Future[Decided], workflow_id: str, wait_seconds: float
+    ) -> Decided | None:
         patience = min(wait_seconds, _PATIENCE_SECONDS)
         await asyncio.wait({call}, timeout=patience)
         started = False
@@ -103,9 +103,7 @@ class Sagas:
             raise _unavailable()
         return None
 
-    async def _outcome(
-        self, call: asyncio.Future[AnyDecision], workflow_id: str
-    ) -> AnyDecision | None:
+    async def _outcome(self, call: asyncio.Future[Decided], workflow_id: str) -> Decided | None:
         try:
             return call.result()
         except (WorkflowUpdateFailedError, WorkflowAlreadyStartedError):
@@ -123,12 +121,22 @@ class Sagas:
                 return None
             raise _unavailable() from error
 
-    async def _start(self, start: SagaStart) -> None:
+    async def again(self, start: SagaStart[Any]) -> None:
+        """Have a run of this workflow, whether or not one has ended before.
+
+        For a workflow whose rows say that there is something left to do. Raises `Problem` 503.
+        """
+        await self._start(start, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+
+    async def _start(
+        self,
+        start: SagaStart[Any],
+        reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE,
+    ) -> None:
+        options = _start_options(start) | {"id_reuse_policy": reuse}
         try:
             async with asyncio.timeout(_QUICK_SECONDS + _PATIENCE_SECONDS):
-                await self._client.start_workflow(
-                    start.workflow, start.argument, **_start_options(start)
-                )
+                await self._client.start_workflow(start.workflow, start.argument, **options)
         except WorkflowAlreadyStartedError:
             return
         except RuntimeError as error:
@@ -247,11 +255,11 @@ class Sagas:
         task.add_done_callback(self._leftovers.discard)
 
 
-def _operation(start: SagaStart) -> WithStartWorkflowOperation[Any, Any]:
+def _operation(start: SagaStart[Any]) -> WithStartWorkflowOperation[Any, Any]:
     return WithStartWorkflowOperation(start.workflow, start.argument, **_start_options(start))
 
 
-def _start_options(start: SagaStart) -> dict[str, Any]:
+def _start_options(start: SagaStart[Any]) -> dict[str, Any]:
     return {
         "id": start.workflow_id,
         "task_queue": start.task_queue,

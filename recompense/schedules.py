@@ -11,14 +11,17 @@ from temporalio.client import (
     Schedule,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
     ScheduleIntervalSpec,
     ScheduleOverlapPolicy,
     SchedulePolicy,
+    ScheduleRange,
     ScheduleSpec,
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
 
+from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.provider import Frozen
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
 from recompense.contracts.starting import TASK_TIMEOUT
@@ -28,9 +31,27 @@ _CATCH_UP_WINDOW = timedelta(minutes=1)
 year.
 """
 
+_RUN_CATCH_UP_WINDOW = timedelta(days=10)
+"""A payout run that was missed is made up for: its business date is fixed, so none is paid twice.
+Longer outages are a person's word: `recompense schedules backfill`.
+"""
 
+
+RUN_SCHEDULE_PREFIX = "payout-run-"
 RELAY_SECONDS = 15.0
 """How soon an event that was stored and not applied is taken up again."""
+
+
+_SKIPPED_WHEN_LATE = SchedulePolicy(
+    overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP_WINDOW
+)
+_MADE_UP_FOR = SchedulePolicy(
+    overlap=ScheduleOverlapPolicy.BUFFER_ALL, catchup_window=_RUN_CATCH_UP_WINDOW
+)
+
+
+def _every(seconds: float) -> ScheduleSpec:
+    return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=seconds))])
 
 
 @dataclass(frozen=True)
@@ -40,11 +61,12 @@ class PlannedSchedule:
     schedule_id: str
     workflow: str
     arguments: Sequence[Frozen]
-    every_seconds: float
+    spec: ScheduleSpec
     note: str
+    policy: SchedulePolicy = _SKIPPED_WHEN_LATE
 
     def schedule(self) -> Schedule:
-        """The schedule in Temporal's words. A run that is late is skipped, never doubled."""
+        """The schedule in Temporal's words."""
         return Schedule(
             action=ScheduleActionStartWorkflow(
                 self.workflow,
@@ -54,49 +76,80 @@ class PlannedSchedule:
                 task_timeout=TASK_TIMEOUT,
                 static_summary=self.note,
             ),
-            spec=ScheduleSpec(
-                intervals=[ScheduleIntervalSpec(every=timedelta(seconds=self.every_seconds))]
-            ),
-            policy=SchedulePolicy(
-                overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP_WINDOW
-            ),
+            spec=self.spec,
+            policy=self.policy,
         )
 
 
-def planned_schedules(sweep_seconds: float) -> tuple[PlannedSchedule, ...]:
+@dataclass(frozen=True)
+class RunTimes:
+    """When the payout runs of these names are made: each day at a time of day in a time zone, or,
+    where `every_seconds` is given, as often as that.
+    """
+
+    names: Sequence[str] = ()
+    time_of_day: str = "06:00"
+    time_zone: str = "UTC"
+    every_seconds: float | None = None
+
+    def spec(self) -> ScheduleSpec:
+        """The times in Temporal's words. Every day: the run itself knows business days."""
+        if self.every_seconds is not None:
+            return _every(self.every_seconds)
+        hour, minute = map(int, self.time_of_day.split(":"))
+        daily = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
+        return ScheduleSpec(calendars=[daily], time_zone_name=self.time_zone)
+
+
+NO_RUNS = RunTimes()
+
+
+def planned_schedules(sweep_seconds: float, runs: RunTimes) -> tuple[PlannedSchedule, ...]:
     """All schedules; `sweep_seconds` is how often the sweeps run."""
     return (
+        *(_planned_run(name, runs) for name in runs.names),
         PlannedSchedule(
             "sweep-authorizations",
             "SweepAuthorizations",
             (SweepInput(),),
-            sweep_seconds,
+            _every(sweep_seconds),
             "Void authorizations whose time has run out",
         ),
         PlannedSchedule(
             "release-availability",
             "ReleaseAvailability",
             (SweepInput(),),
-            sweep_seconds,
+            _every(sweep_seconds),
             "Make captured money available that has become due",
         ),
         PlannedSchedule(
             "relay-provider-events",
             "RelayProviderEvents",
             (),
-            RELAY_SECONDS,
+            _every(RELAY_SECONDS),
             "Apply provider events that were stored and not applied yet",
         ),
     )
 
 
-async def ensure_schedules(client: Client, sweep_seconds: float) -> None:
+def _planned_run(name: str, runs: RunTimes) -> PlannedSchedule:
+    return PlannedSchedule(
+        f"{RUN_SCHEDULE_PREFIX}{name}",
+        "PayoutRunTrigger",
+        (PayoutRunTriggerInput(name=name),),
+        runs.spec(),
+        f"Make the payout run {name} of the day",
+        _MADE_UP_FOR,
+    )
+
+
+async def ensure_schedules(client: Client, sweep_seconds: float, runs: RunTimes = NO_RUNS) -> None:
     """Make the schedules that are missing and bring the others up to date; safe to run at any time,
     by several processes at once. A schedule that somebody has paused stays paused.
 
     Raises `RPCError` when Temporal does not answer.
     """
-    for planned in planned_schedules(sweep_seconds):
+    for planned in planned_schedules(sweep_seconds, runs):
         try:
             await client.create_schedule(planned.schedule_id, planned.schedule())
         except ScheduleAlreadyRunningError:
@@ -108,7 +161,7 @@ async def _bring_up_to_date(client: Client, planned: PlannedSchedule) -> None:
     found = (await handle.describe()).schedule
     wanted = planned.schedule()
     # An update restarts the interval's clock: without a difference there is none.
-    if (found.spec.intervals, found.policy) == (wanted.spec.intervals, wanted.policy):
+    if _told(found) == _told(wanted):
         return
 
     def changed(present: ScheduleUpdateInput) -> ScheduleUpdate:
@@ -116,3 +169,15 @@ async def _bring_up_to_date(client: Client, planned: PlannedSchedule) -> None:
         return ScheduleUpdate(schedule=wanted)
 
     await handle.update(changed)
+
+
+def _told(schedule: Schedule) -> tuple[object, ...]:
+    """What of a schedule is ours to say, as Temporal tells it back."""
+    spec = schedule.spec
+    calendars = [
+        (one.hour[0].start, one.minute[0].start)
+        for one in spec.calendars
+        if one.hour and one.minute
+    ]
+    zone = spec.time_zone_name if spec.calendars else None
+    return spec.intervals, calendars, zone, schedule.policy

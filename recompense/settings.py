@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +20,8 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from recompense.contracts.payout_runs import RUN_NAME_PATTERN
+from recompense.domain.calendar import DEFAULT_CALENDAR, is_calendar, is_time_zone
 from recompense.stack.files import DamagedFile, Secrets, StackFile, StackPaths
 
 PAYLOAD_KEY_BYTES = 32
@@ -202,6 +205,28 @@ class Settings(BaseSettings):
     payout_run_approval: Literal["always", "never"] = Field(
         "always", description="Whether a person approves each payout run."
     )
+    payout_run_schedules: CommaSeparated = Field(
+        default=("daily", "weekly", "monthly"),
+        description="Names of the payout runs that a schedule starts, comma separated.",
+    )
+    payout_run_time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
+        "06:00", description="Time of day, `HH:MM`, at which the schedules of payout runs fire."
+    )
+    payout_run_time_zone: str = Field(
+        "UTC",
+        description="Time zone of that time, of business dates, and of cut-offs that name none.",
+    )
+    payout_run_calendar: str = Field(
+        DEFAULT_CALENDAR,
+        description="Whose business days payout runs have: a country (ISO 3166-1), a market such as"
+        " `ECB`, or `every-day`. Also for merchants in countries without a calendar.",
+    )
+    payout_run_interval_seconds: float | None = Field(
+        None,
+        gt=0,
+        description="Fire every so many seconds instead, for demonstrations; a business date is run"
+        " once all the same.",
+    )
     webhook_allow_private_targets: bool = Field(
         False, description="Deliver webhooks to private and loopback addresses and over plain HTTP."
     )
@@ -213,7 +238,34 @@ class Settings(BaseSettings):
         "json", description="Log lines for machines, or for people."
     )
 
-    @field_validator("worker_task_queues", "codec_allowed_origins", "providers", mode="before")
+    @field_validator("payout_run_time_zone")
+    @classmethod
+    def _check_zone(cls, name: str) -> str:
+        if not is_time_zone(name):
+            raise ValueError("is no zone of the IANA database")
+        return name
+
+    @field_validator("payout_run_calendar")
+    @classmethod
+    def _check_calendar(cls, code: str) -> str:
+        if not is_calendar(code):
+            raise ValueError("is neither a country or market with a calendar, nor every-day")
+        return code
+
+    @field_validator("payout_run_schedules")
+    @classmethod
+    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any(re.fullmatch(RUN_NAME_PATTERN, name) is None for name in names):
+            raise ValueError("a payout run's name is 1 to 40 of a-z, 0-9 and -")
+        return names
+
+    @field_validator(
+        "worker_task_queues",
+        "codec_allowed_origins",
+        "providers",
+        "payout_run_schedules",
+        mode="before",
+    )
     @classmethod
     def _split(cls, value: object) -> object:
         return _comma_separated(value)

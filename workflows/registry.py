@@ -6,6 +6,8 @@ from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
+from workflows.payout_run import PayoutRun
+from workflows.payout_run_trigger import PayoutRunTrigger
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
@@ -17,6 +19,8 @@ WORKFLOWS: list[type] = [
     VoidAuthorization,
     RefundPayment,
     Payout,
+    PayoutRun,
+    PayoutRunTrigger,
     ApplyProviderEvent,
     RelayProviderEvents,
     ForgetOrphansOfSaga,

@@ -10,6 +10,18 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from recompense.contracts.payout_runs import (
+    AdvanceRun,
+    PayoutRunInput,
+    PlannedRun,
+    PlanRun,
+    ReviewRun,
+    RunAdvanced,
+    RunFrozen,
+    RunOpened,
+    RunRef,
+    RunReviewed,
+)
 from recompense.contracts.provider import ProviderOperation
 from recompense.contracts.sagas import (
     AuthorizeInput,
@@ -174,6 +186,36 @@ async def release_payout(step: StepRef) -> Recorded[PayoutView]:
 
     Nothing reserved is a success.
     """
+    raise NotImplementedError
+
+
+@activity.defn(name="payout_run.plan")
+async def plan_payout_run(plan: PlanRun) -> PlannedRun:
+    """Say what run, if any, the moment at which a schedule fired stands for."""
+    raise NotImplementedError
+
+
+@activity.defn(name="payout_run.open")
+async def open_payout_run(run: PayoutRunInput) -> RunOpened:
+    """Make the run's row, or find it."""
+    raise NotImplementedError
+
+
+@activity.defn(name="payout_run.freeze")
+async def freeze_payout_run(ref: RunRef) -> RunFrozen:
+    """Put the next page of merchants into the run's list."""
+    raise NotImplementedError
+
+
+@activity.defn(name="payout_run.review")
+async def review_payout_run(reviewed: ReviewRun) -> RunReviewed:
+    """Write a person's word about a run."""
+    raise NotImplementedError
+
+
+@activity.defn(name="payout_run.advance")
+async def advance_payout_run(advance: AdvanceRun) -> RunAdvanced:
+    """Write which items were started, see which are settled, and hand out the next ones."""
     raise NotImplementedError
 
 

@@ -35,3 +35,14 @@ def at_start(saga: SagaRef, provider: str | None) -> TypedSearchAttributes:
     if provider is not None:
         pairs.append(SearchAttributePair(PROVIDER, provider))
     return TypedSearchAttributes(pairs)
+
+
+def of_payout_run(run_id: str | None) -> TypedSearchAttributes:
+    """What is known of a payout run when it starts: it belongs to no merchant and no provider."""
+    pairs: list[SearchAttributePair[str] | SearchAttributePair[bool]] = [
+        SearchAttributePair(SAGA_STATE, SagaState.RUNNING.value),
+        SearchAttributePair(NEEDS_ATTENTION, False),
+    ]
+    if run_id is not None:
+        pairs.append(SearchAttributePair(OPERATION_ID, run_id))
+    return TypedSearchAttributes(pairs)

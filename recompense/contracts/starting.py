@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Generic, TypeVar
 
+from pydantic import BaseModel
 from temporalio.common import TypedSearchAttributes
 
 from recompense.contracts import search_attributes, words
+from recompense.contracts.payout_runs import PayoutRunDecision, PayoutRunInput
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     AuthorizeInput,
@@ -51,8 +54,11 @@ _DECISIONS: dict[SagaKind, type[AnyDecision]] = {
 }
 
 
+Decided = TypeVar("Decided", bound=BaseModel)
+
+
 @dataclass(frozen=True)
-class SagaStart:
+class SagaStart(Generic[Decided]):
     """All that Temporal is told when a saga starts.
 
     `decision` is the type of the update's answer.
@@ -60,8 +66,8 @@ class SagaStart:
 
     workflow: str
     workflow_id: str
-    argument: AnySagaInput
-    decision: type[AnyDecision]
+    argument: AnySagaInput | PayoutRunInput
+    decision: type[Decided]
     search_attributes: TypedSearchAttributes
     static_summary: str
     static_details: str
@@ -71,7 +77,7 @@ class SagaStart:
 
 def saga_start(
     saga: AnySagaInput, *, request_id: str | None = None, likely_provider: str | None = None
-) -> SagaStart:
+) -> SagaStart[AnyDecision]:
     """The options of one saga's start.
 
     `request_id` names the HTTP request that asked for it. `likely_provider` is shown until the saga
@@ -90,6 +96,24 @@ def saga_start(
         decision=_DECISIONS[ref.kind],
         search_attributes=search_attributes.at_start(ref, provider),
         static_summary=words.summary(saga),
+        static_details=details,
+    )
+
+
+def payout_run_start(
+    run: PayoutRunInput, *, request_id: str | None = None
+) -> SagaStart[PayoutRunDecision]:
+    """The options of a payout run's start."""
+    details = f"**{run.summary}**\n\n- Asked by: `{run.requested_by}`"
+    if request_id is not None:
+        details += f"\n- Request: `{request_id}`"
+    return SagaStart(
+        workflow="PayoutRun",
+        workflow_id=run.workflow_id,
+        argument=run,
+        decision=PayoutRunDecision,
+        search_attributes=search_attributes.of_payout_run(run.run_id),
+        static_summary=run.summary,
         static_details=details,
     )
 

@@ -8,12 +8,18 @@ Amounts are minor units; times are UTC and written in RFC 3339.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from recompense.domain.states import CaptureStatus, PaymentStatus, PayoutStatus, RefundStatus
+from recompense.domain.states import (
+    CaptureStatus,
+    PaymentStatus,
+    PayoutRunStatus,
+    PayoutStatus,
+    RefundStatus,
+)
 
 
 class View(BaseModel):
@@ -122,3 +128,40 @@ class PayoutView(View):
     needs_attention: bool
     created_at: datetime
     updated_at: datetime
+
+
+class PayoutRunView(View):
+    """A payout run: one for each name, business date and currency. `currency` null: all of them.
+
+    The counts and `amount_paid` follow the payouts, after the run's end too: `failed_count` also
+    counts what came back or was taken back.
+    """
+
+    id: str
+    object: Literal["payout_run"] = "payout_run"
+    name: str
+    business_date: date
+    currency: str | None
+    status: PayoutRunStatus
+    items_count: int
+    amount_total: dict[str, int]
+    paid_count: int
+    failed_count: int
+    amount_paid: dict[str, int]
+    created_by: str
+    reviewed_by: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class PayoutRunItemView(View):
+    """What a payout run pays to one merchant in one currency, and where its payout stands."""
+
+    id: str
+    object: Literal["payout_run_item"] = "payout_run_item"
+    merchant_id: str
+    currency: str
+    amount: int
+    status: PayoutStatus
+    payout_id: str
+    failure: FailureView | None

@@ -16,6 +16,8 @@ from zoneinfo import ZoneInfo
 import holidays
 
 DEFAULT_CALENDAR = "ECB"
+EVERY_DAY = "every-day"
+"""A calendar without a weekend and without holidays, for what works around the clock."""
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 """In the order of `date.weekday()`."""
@@ -36,7 +38,7 @@ class BusinessCalendar:
 
     def is_business_day(self, day: date) -> bool:
         """Whether banks of this calendar work on this day."""
-        return _days_off(self.code).is_working_day(day)
+        return self.code == EVERY_DAY or _days_off(self.code).is_working_day(day)
 
     def on_or_after(self, day: date) -> date:
         """This day when it is a business day, else the next one ("following")."""
@@ -85,7 +87,7 @@ class BusinessCalendar:
 
 def is_calendar(code: str) -> bool:
     """Whether there is a calendar of this country or market."""
-    return code in _known_calendars()
+    return code == EVERY_DAY or code in _known_calendars()
 
 
 def calendar_of(country: str, default: str = DEFAULT_CALENDAR) -> BusinessCalendar:

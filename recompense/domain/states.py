@@ -64,6 +64,30 @@ class PayoutStatus(StrEnum):
     REJECTED = "rejected"
 
 
+class PayoutRunStatus(StrEnum):
+    """Where a payout run stands."""
+
+    BUILDING = "building"
+    AWAITING_APPROVAL = "awaiting_approval"
+    RUNNING = "running"
+    COMPLETED = "completed"
+    COMPLETED_WITH_FAILURES = "completed_with_failures"
+    REJECTED = "rejected"
+
+
+class PayoutItemState(StrEnum):
+    """How far a payout run has got with one of its items.
+
+    `settled` says no more than that the run need not wait for it: its payout tells the rest.
+    """
+
+    READY = "ready"
+    STARTED = "started"
+    SETTLED = "settled"
+    FAILED = "failed"
+    REJECTED = "rejected"
+
+
 class SagaState(StrEnum):
     """Where a saga stands, as ops see it."""
 
@@ -114,6 +138,21 @@ PAYOUT_TRANSITIONS: Mapping[PayoutStatus, frozenset[PayoutStatus]] = {
     _O.REJECTED: frozenset(),
 }
 """`failed -> pending` and `canceled -> pending` are replays that open the next attempt."""
+
+
+_R = PayoutRunStatus
+
+PAYOUT_RUN_TRANSITIONS: Mapping[PayoutRunStatus, frozenset[PayoutRunStatus]] = {
+    _R.BUILDING: frozenset(
+        {_R.AWAITING_APPROVAL, _R.RUNNING, _R.COMPLETED, _R.COMPLETED_WITH_FAILURES}
+    ),
+    _R.AWAITING_APPROVAL: frozenset({_R.RUNNING, _R.REJECTED}),
+    _R.RUNNING: frozenset({_R.COMPLETED, _R.COMPLETED_WITH_FAILURES}),
+    _R.COMPLETED: frozenset({_R.RUNNING}),
+    _R.COMPLETED_WITH_FAILURES: frozenset({_R.RUNNING}),
+    _R.REJECTED: frozenset(),
+}
+"""From an end back to `running`: the run is resumed for its failed items."""
 
 
 _Status = TypeVar("_Status", bound=StrEnum)

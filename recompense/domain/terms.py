@@ -155,6 +155,10 @@ class PayoutTerms(Terms):
     destination: dict[str, Any] | None = None
     approval_above: AmountByCurrency | None = None
 
+    def minimum_of(self, currency: str) -> int:
+        """The least that a payout run pays out, in minor units; less is carried forward."""
+        return _for_currency(self.minimum, currency)
+
     def needs_approval(self, amount: int, currency: str) -> bool:
         """Whether a payout of this amount has to be approved. A currency without a threshold needs
         none.

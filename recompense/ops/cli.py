@@ -18,6 +18,7 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "ledger": ("recompense.ops.ledger", "app", "Check the books and read balances."),
     "statements": ("recompense.ops.statements", "app", "Write statements of merchants."),
     "providers": ("recompense.ops.providers", "app", "Watch and check providers."),
+    "payout-runs": ("recompense.ops.payout_runs", "app", "Make, approve and resume payout runs."),
     "schedules": ("recompense.ops.schedules", "app", "See, pause and resume schedules."),
     "tokens": ("recompense.ops.tokens", "app", "Make access tokens."),
     "keys": ("recompense.ops.keys", "app", "Make and revoke API keys."),

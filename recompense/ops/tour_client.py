@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -106,6 +106,25 @@ class Guide:
         answer = _body(await self.http.get(url, params={"reference": reference}))
         effects: list[Json] = answer["data"]
         return effects
+
+
+@dataclass
+class Chapter:
+    """One story of the tour: what was seen, and where to look at it."""
+
+    title: str
+    lines: list[str] = field(default_factory=list)
+    sagas: list[tuple[str, str]] = field(default_factory=list)
+
+    def told(self, line: str) -> None:
+        """A statement that holds."""
+        self.lines.append(line)
+
+    async def shows(self, guide: Guide, workflow_id: str) -> Json:
+        """A saga that can be looked at."""
+        saga = await guide.saga(workflow_id)
+        self.sagas.append((workflow_id, str(saga["ui_url"])))
+        return saga
 
 
 def saga_path(workflow_id: str) -> str:

@@ -16,6 +16,7 @@ from uuid import UUID, uuid4
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from recompense.contracts.payout_runs import PayoutRunInput
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence import driver
 from recompense.persistence.database import Database
@@ -87,7 +88,7 @@ class NewClaim:
     fingerprint: bytes
     merchant_id: str | None = None
     resource_id: str | None = None
-    saga: AnySagaInput | None = None
+    saga: AnySagaInput | PayoutRunInput | None = None
     holder: UUID = field(default_factory=uuid4)
 
     @property
@@ -95,6 +96,13 @@ class NewClaim:
         """The digest of what the key is unique within: caller, method, path and the key itself."""
         scope = "\0".join((self.caller, self.method, self.path, self.key))
         return hashlib.sha256(scope.encode()).digest()
+
+    @property
+    def saga_id(self) -> str | None:
+        """The workflow that the claim stands for."""
+        if isinstance(self.saga, PayoutRunInput):
+            return self.saga.workflow_id
+        return self.saga.ref().saga_id if self.saga else None
 
 
 @dataclass(frozen=True)
@@ -139,7 +147,7 @@ class Claims:
             new.fingerprint,
             new.merchant_id,
             new.resource_id,
-            new.saga.ref().saga_id if new.saga else None,
+            new.saga_id,
             new.saga.model_dump_json() if new.saga else None,
             str(new.holder),
         )

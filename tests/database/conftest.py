@@ -1,5 +1,21 @@
 """The database tier: real PostgreSQL, a database of its own for each test."""
 
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from recompense.persistence.database import Database
 from tests.support.database import database_url, engine, postgres_server
+from tests.support.run_scene import Scene
 
 __all__ = ["database_url", "engine", "postgres_server"]
+
+
+@pytest.fixture
+async def scene(database_url: str) -> AsyncIterator[Scene]:
+    """A scene of the test's own."""
+    database = Database(database_url, pool_size=8, statement_timeout_seconds=10)
+    yield Scene(database)
+    await database.close()

@@ -239,6 +239,7 @@ def _filled(path: str) -> str:
         .replace("{capture_id}", "cap_01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{refund_id}", "ref_01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{payout_id}", "po_01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        .replace("{run_id}", "run_01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{merchant_id}", "mer_nobody")
         .replace("{workflow_id}", "authorize%2Fnothing")
         .replace("{account}", "platform:fees")

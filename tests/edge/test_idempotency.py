@@ -8,6 +8,7 @@ import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -40,17 +41,23 @@ KEYED_ROUTES = [
     ("/v1/payouts/{payout}/approve", {}),
     ("/v1/payouts/{payout}/reject", {"reason": "no"}),
     ("/v1/payouts/{payout}/cancel", {"reason": "no"}),
+    ("/v1/payout-runs", {"name": "keyed", "business_date": "2026-11-27"}),
+    ("/v1/payout-runs/{run}/approve", {}),
+    ("/v1/payout-runs/{run}/reject", {"reason": "no"}),
+    ("/v1/payout-runs/{run}/resume", {"reason": "again"}),
     ("/v1/ops/sagas/authorize%2F{payment}/resolve", {"decision": "retry", "reason": "again"}),
 ]
 
 
 @pytest.fixture
 def path_of(api: Api) -> Any:
-    """Fills a route's template with a payment and a payout that are there."""
+    """Fills a route's template with a payment, a payout and a payout run that are there."""
     payment_id = api.post("/v1/payments", PAYMENT | {"capture_method": "automatic"}).json()["id"]
     payout = api.post("/v1/payouts", dict(KEYED_ROUTES[5][1]))
     payout_id = payout.json().get("id", "po_0")
-    return lambda template: template.format(payment=payment_id, payout=payout_id)
+    run_body = {"name": f"keyed-{uuid4().hex[:8]}", "business_date": "2026-11-27"}
+    run_id = api.post("/v1/payout-runs", run_body).json()["id"]
+    return lambda template: template.format(payment=payment_id, payout=payout_id, run=run_id)
 
 
 @pytest.mark.parametrize(("template", "body"), KEYED_ROUTES)

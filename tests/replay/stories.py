@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from datetime import date
 from typing import Any
 
 from temporalio.client import WorkflowFailureError
 
+from recompense.contracts.payout_runs import PayoutRunInput, PayoutRunTriggerInput, RunReview
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     CaptureInput,
@@ -26,12 +28,15 @@ from recompense.contracts.words import AnySagaInput
 from recompense.desk import SagaDesk, UnknownSaga
 from recompense.desk.models import ShownState
 from recompense.domain.ids import IdPrefix, new_id
+from tests.support.payout_runs import merchant_with
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from tests.support.scenes import stored_event
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
+from workflows.payout_run import PayoutRun
+from workflows.payout_run_trigger import PayoutRunTrigger
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability
@@ -259,6 +264,41 @@ async def swept(platform: Platform) -> str:
     return handle.id
 
 
+async def payout_run(platform: Platform) -> str:
+    """A run of two items, approved by a second person; one of the two is refused by its bank."""
+    run = await _frozen_run(platform, "recorded")
+    word = RunReview(decision="approve", actor="chief", reason="checked")
+    handle = platform.client.get_workflow_handle(run.workflow_id)
+    await handle.execute_update("review", word)
+    await handle.result()
+    return run.workflow_id
+
+
+async def rejected_payout_run(platform: Platform) -> str:
+    """A run that a second person did not want."""
+    run = await _frozen_run(platform, "unwanted")
+    handle = platform.client.get_workflow_handle(run.workflow_id)
+    await handle.execute_update("review", RunReview(decision="reject", actor="chief"))
+    await handle.result()
+    return run.workflow_id
+
+
+async def triggered_payout_run(platform: Platform) -> str:
+    """What a schedule starts: here for a day on which nobody is due."""
+    return await _run(platform, PayoutRunTrigger.run, PayoutRunTriggerInput(name="nobody"))
+
+
+async def _frozen_run(platform: Platform, name: str) -> PayoutRunInput:
+    for token in ("tok_ok", "tok_closed_account"):
+        await merchant_with(platform.database, {"EUR": 700}, schedule=name, token=token)
+    run = PayoutRunInput(name=name, business_date=date(2026, 11, 27), requested_by="finance")
+    handle = await platform.client.start_workflow(
+        PayoutRun.run, run, id=run.workflow_id, task_queue=SAGA_TASK_QUEUE
+    )
+    await handle.execute_update("decision", id="decision")
+    return run
+
+
 async def a_payment(platform: Platform, **changes: object) -> dict[str, Any]:
     """An authorized payment, and what an operation on it has to name."""
     payment = authorize_input(**changes)
@@ -331,5 +371,8 @@ STORIES: tuple[Story, ...] = (
     forgotten_orphans,
     relayed,
     released_availability,
+    payout_run,
+    rejected_payout_run,
+    triggered_payout_run,
 )
 """The sweep comes first, while there is one payment to be swept."""

@@ -16,13 +16,15 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.toolbox import Toolbox
+from activities.toolbox import PayoutRunTools, Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.contracts import words
 from recompense.contracts.sagas import DECISION_UPDATE_ID, AuthorizeInput
 from recompense.contracts.starting import saga_start
+from recompense.domain.calendar import EVERY_DAY, BusinessCalendar
 from recompense.domain.ids import IdPrefix, new_id
+from recompense.domain.payout_dates import Clock
 from recompense.persistence.database import Database
 from recompense.persistence.tables import Merchant
 from recompense.workers import make_workers
@@ -97,6 +99,7 @@ async def running_platform(
     *,
     policy_overrides: dict[str, Any] | None = None,
     max_cached_workflows: int = 1000,
+    approves_runs: bool = True,
 ) -> AsyncIterator[Platform]:
     """Run the platform's workers against real parts, with one merchant whose money is available on
     capture.
@@ -114,6 +117,9 @@ async def running_platform(
         registry.Providers([provider]),
         Breakers(database),
         default_provider="sandbox",
+        payout_runs=PayoutRunTools(
+            database, Clock(BusinessCalendar(EVERY_DAY), "UTC"), approval=approves_runs
+        ),
     )
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with database.transaction() as session:
