@@ -1,4 +1,4 @@
-"""Statements to download: what happened to a merchant's money in a closed period."""
+"""Statements to download: of a merchant's money in a closed period, and of a payout run."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from starlette.responses import Response, StreamingResponse
 from api.access import allows
 from api.openapi import downloads
 from api.parts import parts_of
+from api.payout_runs import visible_run
 from api.problems import Problem, invalid
 from api.routes.merchants import visible_merchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.money import Currency
 from recompense.persistence.statements import BooksStillOpen, closed_period
 from recompense.statements.merchant import merchant_statement
+from recompense.statements.payout_run import payout_run_statement
 from recompense.statements.rendering import MEDIA_TYPES, Format, Table, rendered
 
-router = APIRouter(tags=["merchants"])
+router = APIRouter(tags=["statements"])
 
 _READERS = allows(Scope.PAYOUTS_READ, Scope.LEDGER_READ)
 _HEADERS = {
@@ -77,6 +79,18 @@ async def read_statement(
         raise _still_open(error.closed_until) from None
     table = await merchant_statement(database, merchant.id, period, currency)
     return download(table, form, f"statement-{merchant.id}-{period.since:%Y%m%dT%H%M%S}")
+
+
+@router.get(
+    "/v1/payout-runs/{run_id}/statement",
+    dependencies=[_READERS],
+    **downloads(MEDIA_TYPES, "Download a payout run's statement"),
+)
+async def read_run_statement(request: Request, run_id: str, form: InFormat = "csv") -> Response:
+    """Every item of the run with what became of it by now, and the sums for each currency."""
+    run = await visible_run(request, run_id)
+    table = payout_run_statement(parts_of(request).database, run)
+    return download(table, form, f"payout-run-{run.id}")
 
 
 def download(table: Table, form: Format, name: str) -> Response:

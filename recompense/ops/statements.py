@@ -1,4 +1,4 @@
-"""`recompense statements`: what happened to a merchant's money, as a file."""
+"""`recompense statements`: what happened to a merchant's money or in a payout run, as a file."""
 
 from __future__ import annotations
 
@@ -19,20 +19,16 @@ from recompense.ops.terminal import (
     settings_of,
     told_to_the_person,
 )
-from recompense.persistence import merchants
+from recompense.persistence import merchants, payout_run_reads
 from recompense.persistence.database import Database
 from recompense.persistence.statements import BooksStillOpen, closed_period
 from recompense.statements.merchant import merchant_statement
+from recompense.statements.payout_run import payout_run_statement
 from recompense.statements.rendering import Format, Table, rendered
 
 app = typer.Typer(help="Write statements to standard output.", no_args_is_help=True)
 
 InFormat = Annotated[Format, typer.Option("--format", help="csv or html.")]
-
-
-@app.callback()
-def statements() -> None:
-    """Write statements to standard output."""
 
 
 @app.command()
@@ -64,6 +60,27 @@ def merchant(
         async with opened_database(settings) as database:
             table = await _statement(database, merchant_id, begins, ends, currency)
             await _write(table, form)
+
+    run(work(), settings)
+
+
+@app.command("payout-run")
+def payout_run(
+    run_id: Annotated[str, typer.Argument(help="For example run_01J...")],
+    form: InFormat = "csv",
+    data_dir: DataDir = None,
+) -> None:
+    """Every item of a payout run with what became of it by now, and the sums."""
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+
+    async def work() -> None:
+        async with opened_database(settings) as database:
+            async with database.transaction() as session:
+                found = await payout_run_reads.find(session, run_id)
+            if found is None:
+                raise NotInOrder(f"There is no payout run {run_id}.")
+            await _write(payout_run_statement(database, found), form)
 
     run(work(), settings)
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
+from datetime import UTC, date, datetime
 from html.parser import HTMLParser
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recompense.statements.payout_run import RunItem, payout_run_statement
+from recompense.contracts.views import FailureView, PayoutRunItemView, PayoutRunView
+from recompense.domain.states import PayoutRunStatus, PayoutStatus
+from recompense.statements.payout_run import table_of
 from recompense.statements.rendering import (
     ROWS_IN_A_CHUNK,
     Amount,
@@ -140,13 +143,43 @@ async def test_rows_go_out_before_the_last_one_is_read(form: Format) -> None:
     assert read == ROWS_IN_A_CHUNK
 
 
-async def test_run_is_shown_with_its_sums() -> None:
-    async def items() -> AsyncIterator[RunItem]:
-        yield RunItem("itm_1", "mer_1", "EUR", 100, "paid", "po_1")
-        yield RunItem("itm_2", "mer_2", "EUR", 50, "failed", "po_2", "=the bank said no")
-        yield RunItem("itm_3", "mer_3", "JPY", 7, "paid", "po_3")
+def item(number: int, currency: str, amount: int, failure: str | None = None) -> PayoutRunItemView:
+    return PayoutRunItemView(
+        id=f"itm_{number}",
+        merchant_id=f"mer_{number}",
+        currency=currency,
+        amount=amount,
+        status=PayoutStatus.FAILED if failure else PayoutStatus.PAID,
+        payout_id=f"po_{number}",
+        failure=FailureView(code="refused", message=failure) if failure else None,
+    )
 
-    text = await text_of(payout_run_statement("run_1", (), items()), "csv")
+
+RUN = PayoutRunView(
+    id="run_1",
+    name="weekly",
+    business_date=date(2026, 11, 30),
+    currency=None,
+    status=PayoutRunStatus.COMPLETED_WITH_FAILURES,
+    items_count=3,
+    amount_total={"EUR": 150, "JPY": 7},
+    paid_count=2,
+    failed_count=1,
+    amount_paid={"EUR": 100, "JPY": 7},
+    created_by="finance",
+    reviewed_by=None,
+    created_at=datetime(2026, 11, 30, tzinfo=UTC),
+    updated_at=datetime(2026, 11, 30, tzinfo=UTC),
+)
+
+
+async def test_run_is_shown_with_its_sums() -> None:
+    async def items() -> AsyncIterator[PayoutRunItemView]:
+        yield item(1, "EUR", 100)
+        yield item(2, "EUR", 50, "=the bank said no")
+        yield item(3, "JPY", 7)
+
+    text = await text_of(table_of(RUN, items()), "csv")
     rows = list(csv.reader(io.StringIO(text, newline="")))
     assert rows[2] == ["itm_2", "mer_2", "po_2", "failed", "EUR", "0.50", "'=the bank said no"]
     assert [(row[0], row[4], row[5]) for row in rows[4:]] == [
