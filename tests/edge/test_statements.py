@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from typing import Any
+from uuid import uuid4
 
 import httpx
 import pytest
@@ -159,3 +160,23 @@ def test_statement_of_another_merchant_is_not_there(api: Api) -> None:
     path = "/v1/merchants/mer_demo/statement"
     hidden = api.get(path, params={"from": LONG_AGO}, token=other)
     assert (hidden.status_code, hidden.json()["code"]) == (404, "merchant_not_found")
+
+
+def test_statement_of_a_payout_run_lists_its_items_and_sums(api: Api) -> None:
+    name = f"run-{uuid4().hex[:12]}"
+    payout = {"schedule": name, "destination": {"type": "bank_token", "token": "tok_ok"}}
+    shops = {merchant(api, payout=payout, availability=TERMS["availability"])["id"] for _ in "ab"}
+    for merchant_id in shops:
+        paid = PAYMENT | {"merchant_id": merchant_id, "capture_method": "automatic"}
+        assert api.post("/v1/payments", paid).json()["status"] == "captured"
+    made = api.post("/v1/payout-runs", {"name": name, "business_date": "2026-11-27"})
+    assert made.status_code == 201, made.text
+    path = f"/v1/payout-runs/{made.json()['id']}/statement"
+    *items, total, total_paid = rows_of(api.get(path))
+    assert {row["merchant_id"] for row in items} == shops
+    assert {(row["amount"], row["currency"]) for row in items} == {("12.34", "EUR")}
+    assert (total["item"], total["amount"]) == ("total", "24.68")
+    assert (total_paid["item"], total_paid["amount"]) == ("total_paid", "0.00")
+    assert api.get(path, params={"format": "html"}).text.count("<tr>") == 5
+    assert api.get(path, token=mint("other", merchant_id="mer_other")).status_code == 404
+    assert api.get(path.replace("/run_", "/mer_")).status_code == 404
