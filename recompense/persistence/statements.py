@@ -56,7 +56,7 @@ FROM (
     ) AS page
     ORDER BY page.created, page.posting_id, page.line LIMIT :limit
 ) AS t
-JOIN ledger_postings p ON p.id = t.posting_id
+CROSS JOIN LATERAL (SELECT * FROM ledger_postings p WHERE p.id = t.posting_id OFFSET 0) AS p
 ORDER BY t.created, t.posting_id, t.line
 """)
 

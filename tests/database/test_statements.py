@@ -7,10 +7,12 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import psycopg
 import pytest
 from sqlalchemy import text
 
@@ -22,6 +24,7 @@ from recompense.persistence.statements import BooksStillOpen, Period, accounts, 
 from recompense.statements.merchant import COLUMNS, merchant_statement
 from recompense.statements.rendering import rendered
 from tests.database.ledger.steps import seal
+from tests.support.census import SOAK
 from tests.support.commit_proxy import commit_proxy
 from tests.support.merchant_life import Life, merchant_with
 from tests.support.stage import Stage, staged
@@ -150,3 +153,41 @@ async def test_statement_that_does_not_add_up_is_broken_off(stage: Stage) -> Non
     wrong = statements.Account("EUR", account.opening, Holdings(1, 2, 3))
     with pytest.raises(InvariantBroken, match="ends with"):
         _ = [line async for line in lines(stage.database, MERCHANT, period, wrong)]
+
+
+FILL = """
+DO $$
+DECLARE made bigint;
+BEGIN
+    FOR i IN 1..{lines} LOOP
+        INSERT INTO ledger_postings (posting_key, operation_id, lines)
+        VALUES ('cap_' || i || ':capture:1', 'cap_' || i, 1) RETURNING id INTO made;
+        INSERT INTO ledger_transfers (posting_id, line, debit, credit, amount, currency, phase)
+        VALUES (made, 1, 'provider:sandbox:clearing', 'merchant:mer_1:pending', 1, 'EUR', 'posted');
+        COMMIT;
+    END LOOP;
+END $$
+"""
+LINES = 200_000 if SOAK else 2_000
+MOST_BYTES = 6_000_000
+"""Of a whole statement, however long: some pages of 500 lines, and what renders them."""
+
+
+async def test_long_statement_is_written_in_bounded_memory(database_url: str) -> None:
+    database = Database(database_url, statement_timeout_seconds=600)
+    with psycopg.connect(database_url, autocommit=True) as filling:
+        filling.execute(FILL.format(lines=LINES).encode())
+        filling.execute("ANALYZE ledger_postings, ledger_transfers")
+    period = await whole(database)
+    table = await merchant_statement(database, MERCHANT, period, None)
+    written = 0
+    tracemalloc.start()
+    async for chunk in rendered(table, "csv"):
+        written += chunk.count("\r\n")
+        last = chunk
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    await database.close()
+    assert written == 1 + LINES + 2
+    assert last.rstrip().endswith(f"{LINES // 100}.00")
+    assert peak < MOST_BYTES

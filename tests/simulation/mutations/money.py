@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activities import availability, bookings, payouts, provider_events, refunds
+from activities import availability, bookings, payout_bookings, payouts, provider_events, refunds
 
 
 def m_a_returned_fee_is_not_counted(patch: pytest.MonkeyPatch) -> None:
@@ -22,7 +22,7 @@ def m_a_returned_fee_is_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 def m_the_reserve_has_no_tranche(patch: pytest.MonkeyPatch) -> None:
     """Money is kept back that nothing releases again."""
-    original = bookings.share_out
+    original = availability.share_out
 
     def share_out(work: Any, *given: Any) -> availability.Shares:
         class Forgetful:
@@ -36,7 +36,7 @@ def m_the_reserve_has_no_tranche(patch: pytest.MonkeyPatch) -> None:
 
 def m_a_return_costs_what_no_row_says(patch: pytest.MonkeyPatch) -> None:
     """A payout that came back was charged for, and its row does not know."""
-    original = payouts.post_returned
+    original = payout_bookings.post_returned
 
     async def post_returned(work: Any, payout: Any, bank: str) -> None:
         await original(work, payout, bank)
