@@ -120,14 +120,19 @@ class PayoutRunActivities:
 
     @activity.defn(name="payout_run.review")
     async def review(self, reviewed: ReviewRun) -> RunReviewed:
-        """Write a person's word. Who made the run cannot approve it; a schedule is nobody."""
+        """Write a person's word. Who made the run cannot approve it; a schedule is nobody.
+
+        The word that counted is told so again.
+        """
         review = reviewed.review
         async with self._runs.database.transaction() as session:
             row = await payout_runs.locked(session, reviewed.run_id)
+            if row.review_key == reviewed.key:
+                return RunReviewed(run=await payout_run_reads.view(session, row))
             refusal = _objection(row, approves=review.decision == "approve", actor=review.actor)
             if refusal is not None:
                 return RunReviewed(refusal=refusal)
-            row.reviewed_by = review.actor
+            row.reviewed_by, row.review_key = review.actor, reviewed.key
             outbox.audit(
                 session,
                 actor=review.actor,

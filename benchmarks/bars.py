@@ -232,6 +232,16 @@ _WARM = {
     ),
 }
 
+_RUNS = {
+    "runs.item": Definition(
+        "payout run: time of an item among 10,000", "ratio to a run of 100", _most(1.1)
+    ),
+    "runs.rate": Definition("payout run: items paid a second, of 10,000", "a second"),
+    "runs.memory": Definition(
+        "memory of a worker in a payout run of 10,000", "resident", _most(300), "MB"
+    ),
+}
+
 FIGURES: Mapping[str, Definition] = {
     **_COUNTS,
     **_THROUGHPUT,
@@ -243,6 +253,7 @@ FIGURES: Mapping[str, Definition] = {
     **_HANGING,
     **_DEMO,
     **_CACHE,
+    **_RUNS,
     **_WARM,
 }
 """All figures by their key, in the order in which they are printed."""

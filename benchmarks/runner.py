@@ -22,6 +22,7 @@ from benchmarks.parts import (
     overload,
     profile,
     recovery,
+    runs,
     scale,
     slow_provider,
     warm,
@@ -46,6 +47,7 @@ PARTS: Mapping[str, Part] = {
     "hanging": hanging.measure,
     "demo": demo.measure,
     "cache": cache.measure,
+    "runs": runs.measure,
     "growth": growth.measure,
     "profile": profile.measure,
 }

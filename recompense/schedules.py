@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -20,6 +21,7 @@ from temporalio.client import (
     ScheduleUpdate,
     ScheduleUpdateInput,
 )
+from temporalio.service import RPCError
 
 from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.provider import Frozen
@@ -56,14 +58,14 @@ def _every(seconds: float) -> ScheduleSpec:
 
 @dataclass(frozen=True)
 class PlannedSchedule:
-    """One schedule as it should be."""
+    """One schedule as it should be. `made_up_for`: what was missed is run late, and not skipped."""
 
     schedule_id: str
     workflow: str
     arguments: Sequence[Frozen]
     spec: ScheduleSpec
     note: str
-    policy: SchedulePolicy = _SKIPPED_WHEN_LATE
+    made_up_for: bool = False
 
     def schedule(self) -> Schedule:
         """The schedule in Temporal's words."""
@@ -77,7 +79,7 @@ class PlannedSchedule:
                 static_summary=self.note,
             ),
             spec=self.spec,
-            policy=self.policy,
+            policy=_MADE_UP_FOR if self.made_up_for else _SKIPPED_WHEN_LATE,
         )
 
 
@@ -139,7 +141,7 @@ def _planned_run(name: str, runs: RunTimes) -> PlannedSchedule:
         (PayoutRunTriggerInput(name=name),),
         runs.spec(),
         f"Make the payout run {name} of the day",
-        _MADE_UP_FOR,
+        made_up_for=True,
     )
 
 
@@ -149,11 +151,21 @@ async def ensure_schedules(client: Client, sweep_seconds: float, runs: RunTimes 
 
     Raises `RPCError` when Temporal does not answer.
     """
-    for planned in planned_schedules(sweep_seconds, runs):
+    planned_ones = planned_schedules(sweep_seconds, runs)
+    await _remove_run_schedules(client, but={planned.schedule_id for planned in planned_ones})
+    for planned in planned_ones:
         try:
             await client.create_schedule(planned.schedule_id, planned.schedule())
         except ScheduleAlreadyRunningError:
             await _bring_up_to_date(client, planned)
+
+
+async def _remove_run_schedules(client: Client, *, but: Collection[str]) -> None:
+    """A run that the settings do not name any more is not made any more."""
+    async for listed in await client.list_schedules():
+        if listed.id.startswith(RUN_SCHEDULE_PREFIX) and listed.id not in but:
+            with suppress(RPCError):
+                await client.get_schedule_handle(listed.id).delete()
 
 
 async def _bring_up_to_date(client: Client, planned: PlannedSchedule) -> None:

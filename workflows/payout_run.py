@@ -87,8 +87,10 @@ class PayoutRun:
         await workflow.wait_condition(lambda: self._run_id is not None or self._over)
         if self._run_id is None:
             return RunReviewed(refusal=_no_run())
+        info = workflow.current_update_info()
+        key = info.id if info is not None else ""
         reviewed = await _step(
-            activities.review_payout_run, ReviewRun(run_id=self._run_id, review=review)
+            activities.review_payout_run, ReviewRun(run_id=self._run_id, key=key, review=review)
         )
         self._reviewed = self._reviewed or reviewed.refusal is None
         return reviewed

@@ -149,20 +149,24 @@ async def resume_payout_run(
     merchants_see_none(caller)
     await visible_run(request, run_id)
 
-    async def perform(held: Held) -> Answer:
+    claim = claim_for(request)
+
+    async def perform(_: Held) -> Answer:
         async with parts.database.transaction() as session:
             row = await started_run(session, run_id, unstarted="payout_run_nothing_to_resume")
-            made_ready = await payout_runs.resume(
-                session, row, actor=caller.subject, reason=body.reason
+            resumed = await payout_runs.resume(
+                session, row, key=claim.id.hex(), actor=caller.subject, reason=body.reason
             )
-            if not made_ready and not row.is_open and held.earlier is None:
-                raise Problem("payout_run_nothing_to_resume")
+            if not resumed:
+                return answers.of_problem(
+                    Problem("payout_run_nothing_to_resume"), request.state.request_id
+                )
             await session.flush()
             run, view = run_of(row), await rows.view(session, row)
         await parts.sagas.again(payout_run_start(run, request_id=request.state.request_id))
         return Answer(200, view.model_dump_json(), f"/v1/payout-runs/{run_id}")
 
-    return await parts.idempotency.once(claim_for(request), perform)
+    return await parts.idempotency.once(claim, perform)
 
 
 async def _review(

@@ -83,9 +83,10 @@ class RunReview(Frozen):
 
 
 class ReviewRun(Frozen):
-    """A person's word, and the run that it is about."""
+    """A person's word, and the run that it is about. The same `key` is the same word again."""
 
     run_id: str
+    key: str
     review: RunReview
 
 

@@ -130,8 +130,8 @@ class RunDesk:
         await self._input(run_id)
         async with self._database.transaction() as session:
             row = await payout_runs.locked(session, run_id)
-            if not await payout_runs.resume(session, row, actor=actor, reason=reason) and (
-                not row.is_open
+            if not await payout_runs.resume(
+                session, row, key=uuid4().hex, actor=actor, reason=reason
             ):
                 raise Refused(
                     "payout_run_nothing_to_resume", "No item of this run can be paid again."

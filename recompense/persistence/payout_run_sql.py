@@ -64,12 +64,6 @@ WHERE i.run_id = :run_id AND i.state = 'started' AND o.saga_id = 'payout/' || i.
   AND NOT EXISTS (SELECT FROM payouts p WHERE p.id = i.payout_id)
 """)
 
-MARK_NOWHERE = text("""
-UPDATE payout_run_items SET state = 'failed', updated_at = clock_timestamp(),
-    failure = CAST(:failure AS jsonb)
-WHERE run_id = :run_id AND state = 'ready' AND token IS NULL
-""")
-
 OPEN = text("""
 SELECT count(*) FILTER (WHERE state = 'ready') AS ready,
        count(*) FILTER (WHERE state = 'started') AS started
@@ -86,7 +80,7 @@ SELECT NOT EXISTS (
 
 REJECT_ITEMS = text("""
 UPDATE payout_run_items SET state = 'rejected', updated_at = clock_timestamp()
-WHERE run_id = :run_id AND state = 'ready'
+WHERE run_id = :run_id AND state IN ('ready', 'failed')
 """)
 
 # A saga whose attempt was taken back is carried on under its own id: a second payout beside it
@@ -103,9 +97,14 @@ LEFT JOIN operations o ON o.saga_id = 'payout/' || i.payout_id
 WHERE i.run_id = :run_id
   AND (o.saga_id IS NULL OR o.attempt_state = 'recorded'
        OR (o.attempt_state = 'closed' AND o.saga_state = 'failed'))
-  AND i.state IN ('failed', 'settled')
+  AND i.state IN ('failed', 'settled') AND m.payout -> 'destination' ->> 'token' IS NOT NULL
   AND ((i.state = 'failed' AND p.id IS NULL) OR (p.status = 'failed' AND NOT p.needs_attention))
 ORDER BY i.id
+""")
+
+RESUMED = text("""
+SELECT FROM audit_log
+WHERE target = :run_id AND action = 'payout_run_resume' AND details ->> 'key' = :key
 """)
 
 REQUEUE = text("""

@@ -30,7 +30,11 @@ from recompense.persistence import outbox, payout_run_reads
 from recompense.persistence import payout_run_sql as sql
 from recompense.persistence.run_tables import PayoutRunDay, PayoutRunItemRow, PayoutRunRow
 
-ENDED = frozenset({PayoutRunStatus.COMPLETED, PayoutRunStatus.COMPLETED_WITH_FAILURES})
+_NOWHERE = {
+    "code": "payout_destination_missing",
+    "message": "The merchant has no payout destination.",
+}
+_NOT_MADE = {"code": "payout_not_made", "message": "Its saga ended before it made a payout."}
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,10 @@ async def available(
 
 
 async def add_items(session: AsyncSession, row: PayoutRunRow, due: Sequence[DuePayout]) -> None:
-    """Freeze a page of items, each with the id of the payout that it will become."""
+    """Freeze a page of items, each with the id of the payout that it will become.
+
+    One that has nowhere to go has failed already: whoever approves the run sees it.
+    """
     values = [
         {
             "id": new_id(IdPrefix.PAYOUT_ITEM),
@@ -143,7 +150,8 @@ async def add_items(session: AsyncSession, row: PayoutRunRow, due: Sequence[DueP
             "merchant_id": one.merchant_id,
             "currency": one.currency,
             "amount": min(one.amount, MAX_AMOUNT),
-            "state": PayoutItemState.READY,
+            "state": PayoutItemState.READY if one.token else PayoutItemState.FAILED,
+            "failure": None if one.token else _NOWHERE,
             "payout_id": new_id(IdPrefix.PAYOUT),
             "token": one.token,
         }
@@ -170,12 +178,11 @@ async def mark(
 ) -> None:
     """Write how the started items stand: under way, ended, refused, or never begun."""
     await _run(session, sql.MARK_STARTED, run_id=row.id, items=list(started))
-    nowhere = _failure("payout_destination_missing", "The merchant has no payout destination.")
-    await _run(session, sql.MARK_NOWHERE, run_id=row.id, failure=nowhere)
     await _run(session, sql.MARK_SETTLED, run_id=row.id)
     await _run(session, sql.MARK_REFUSED, run_id=row.id)
-    unmade = _failure("payout_not_made", "Its saga ended before it made a payout.")
-    await _run(session, sql.MARK_LOST, run_id=row.id, items=list(lost), failure=unmade)
+    await _run(
+        session, sql.MARK_LOST, run_id=row.id, items=list(lost), failure=json.dumps(_NOT_MADE)
+    )
 
 
 async def open_items(session: AsyncSession, row: PayoutRunRow) -> tuple[int, int]:
@@ -209,13 +216,16 @@ async def end(session: AsyncSession, row: PayoutRunRow) -> None:
 
 
 async def resume(
-    session: AsyncSession, row: PayoutRunRow, *, actor: str, reason: str | None
-) -> int:
-    """Make the failed items of a run that has ended ready again. Returns how many; none leaves the
-    run as it is.
+    session: AsyncSession, row: PayoutRunRow, *, key: str, actor: str, reason: str
+) -> bool:
+    """Make the failed items of a run that has ended ready again, once for each `key`.
+
+    A run that has not ended stays as it is. False: there was nothing to do, and is not.
     """
-    if row.status not in ENDED:
-        return 0
+    if row.is_open or await _rows(session, sql.RESUMED, run_id=row.id, key=key):
+        return True
+    if row.status == PayoutRunStatus.REJECTED:
+        return False
     failed = await _rows(session, sql.FAILED_ITEMS, run_id=row.id)
     for item in failed:
         await _run(
@@ -236,12 +246,9 @@ async def resume(
             target=row.id,
             reason=reason,
             items=len(failed),
+            key=key,
         )
-    return len(failed)
-
-
-def _failure(code: str, message: str) -> str:
-    return json.dumps({"code": code, "message": message})
+    return bool(failed)
 
 
 async def _rows(session: AsyncSession, statement: TextClause, **values: object) -> list[Any]:

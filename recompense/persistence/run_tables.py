@@ -27,7 +27,7 @@ class PayoutRunRow(SQLModel, table=True):
     """A payout run. While it is `building`, `frozen_to` is the last merchant that was looked at.
 
     `items_count` and `amount_total` are final once it is built. `fired_at` is set on what a
-    schedule started.
+    schedule started. `review_key` names the review that counted.
     """
 
     __tablename__ = "payout_runs"
@@ -45,6 +45,7 @@ class PayoutRunRow(SQLModel, table=True):
     amount_total: dict[str, int] = Field(sa_column=jsonb(), default_factory=dict)
     created_by: str
     reviewed_by: str | None = None
+    review_key: str | None = None
     created_at: datetime = Field(sa_column=moment(), default=None)
     updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
 

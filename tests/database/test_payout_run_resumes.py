@@ -49,11 +49,11 @@ async def ended_with(scene: Scene, ending: Ending) -> tuple[str, str]:
     return run_id, item.payout.payout_id
 
 
-async def resumed(scene: Scene, run_id: str) -> int:
-    """How many items a resume made ready."""
+async def resumed(scene: Scene, run_id: str, key: str = "key") -> bool:
+    """Whether a resume made an item ready, or had done so before."""
     async with scene.database.transaction() as session:
         row = await payout_runs.locked(session, run_id)
-        return await payout_runs.resume(session, row, actor=CHECKER, reason="again")
+        return await payout_runs.resume(session, row, key=key, actor=CHECKER, reason="again")
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ async def test_a_resume_takes_a_failed_item_up(
     """What can still be replayed keeps its payout: a second one beside it could be paid too."""
     run_id, payout_id = await ended_with(scene, ending)
     assert (await scene.view(run_id)).failed_count == counted
-    assert await resumed(scene, run_id) == 1
+    assert await resumed(scene, run_id)
     [item] = (await scene.advance(run_id)).items
     assert (item.payout.payout_id == payout_id) is same_payout
     assert item.again is same_payout
@@ -80,7 +80,7 @@ async def test_a_resume_leaves_what_is_not_known_to_have_failed(
     scene: Scene, ending: Ending
 ) -> None:
     run_id, _ = await ended_with(scene, ending)
-    assert await resumed(scene, run_id) == 0
+    assert not await resumed(scene, run_id)
     assert (await scene.view(run_id)).status == "completed_with_failures"
 
 
@@ -104,6 +104,18 @@ async def test_a_saga_that_ended_before_it_made_a_payout_fails_its_item(scene: S
     [shown] = (await scene.items(run_id)).values()
     assert shown.failure.code == "payout_not_made"
     await scene.payout(item.payout.payout_id, "paid")
-    assert await resumed(scene, run_id) == 0
+    assert not await resumed(scene, run_id)
     [shown] = (await scene.items(run_id)).values()
     assert shown.status == "paid"
+
+
+async def test_a_resume_is_done_once_for_each_key(scene: Scene) -> None:
+    run_id, _ = await ended_with(scene, refused)
+    await resumed(scene, run_id)
+    [item] = (await scene.advance(run_id)).items
+    await refused(scene, item.payout.payout_id)
+    assert (await scene.advance(run_id, started=(item.item_id,))).status != "running"
+    assert await resumed(scene, run_id)
+    assert (await scene.view(run_id)).status == "completed_with_failures"
+    assert await resumed(scene, run_id, key="another")
+    assert (await scene.view(run_id)).status == "running"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from types import SimpleNamespace
 from typing import Any, Literal, cast
+from uuid import uuid4
 
 from sqlalchemy import text
 
@@ -51,11 +52,18 @@ class Scene:
         return opened.run.id
 
     async def review(
-        self, run_id: str, decision: Literal["approve", "reject"] = "approve", actor: str = CHECKER
+        self,
+        run_id: str,
+        decision: Literal["approve", "reject"] = "approve",
+        *,
+        actor: str = CHECKER,
+        key: str | None = None,
     ) -> RunReviewed:
         """A person's word."""
         review = RunReview(decision=decision, actor=actor)
-        return await self.steps().review(ReviewRun(run_id=run_id, review=review))
+        return await self.steps().review(
+            ReviewRun(run_id=run_id, key=key or uuid4().hex, review=review)
+        )
 
     async def running(self, **run: Any) -> str:
         """A run that may pay."""

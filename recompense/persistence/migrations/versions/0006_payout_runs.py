@@ -33,6 +33,7 @@ CREATE TABLE payout_runs (
     amount_total jsonb NOT NULL,
     created_by text NOT NULL,
     reviewed_by text CHECK (reviewed_by <> created_by OR status = 'rejected'),
+    review_key text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     UNIQUE NULLS NOT DISTINCT (name, business_date, currency),
