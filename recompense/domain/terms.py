@@ -4,7 +4,7 @@ arithmetic on them.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, Self
 
@@ -27,6 +27,11 @@ class Terms(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+def _is(default: object) -> Callable[[object], bool]:
+    """Leaves a term out where it says nothing: who has agreed on nothing more is shown no more."""
+    return lambda value: value == default
+
+
 class FeeRule(Terms):
     """What the platform charges for a capture: a share in basis points, half a minor unit rounded
     up, and a fixed part; together `minimum` at least and `maximum` at most.
@@ -36,8 +41,8 @@ class FeeRule(Terms):
 
     basis_points: BasisPoints = 0
     fixed: AmountByCurrency = 0
-    minimum: AmountByCurrency = 0
-    maximum: AmountByCurrency | None = None
+    minimum: AmountByCurrency = Field(default=0, exclude_if=_is(0))
+    maximum: AmountByCurrency | None = Field(default=None, exclude_if=_is(None))
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> Self:
@@ -64,8 +69,10 @@ class FeeException(FeeRule):
     own rule, whole.
     """
 
-    payment_method: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = None
-    currency: Currency | None = None
+    payment_method: Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")] | None = Field(
+        default=None, exclude_if=_is(None)
+    )
+    currency: Currency | None = Field(default=None, exclude_if=_is(None))
 
     @model_validator(mode="after")
     def _is_narrower(self) -> Self:
@@ -86,9 +93,9 @@ class FeeSchedule(FeeRule):
     payout costs that comes back.
     """
 
-    exceptions: Annotated[tuple[FeeException, ...], Field(max_length=100)] = ()
-    on_refund: Literal["kept", "returned"] = "kept"
-    payout_return: AmountByCurrency = 0
+    exceptions: tuple[FeeException, ...] = Field(default=(), max_length=100, exclude_if=_is(()))
+    on_refund: Literal["kept", "returned"] = Field(default="kept", exclude_if=_is("kept"))
+    payout_return: AmountByCurrency = Field(default=0, exclude_if=_is(0))
 
     def fee(self, amount: int, currency: str, payment_method: str) -> int:
         """The fee of one capture in minor units: never more than what was captured."""
@@ -179,7 +186,7 @@ class Availability(Terms):
 
     rule: Literal["on_settlement", "on_capture", "after_days"] = "on_settlement"
     days: Annotated[StrictInt, Field(ge=0, le=365)] = 0
-    business_days: bool = False
+    business_days: bool = Field(default=False, exclude_if=_is(False))
 
     def due_at(
         self, captured_at: datetime, calendar: BusinessCalendar, time_zone: str
