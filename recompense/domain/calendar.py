@@ -10,10 +10,11 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from zoneinfo import ZoneInfo
 
-import holidays
+if TYPE_CHECKING:
+    from holidays import HolidayBase
 
 DEFAULT_CALENDAR = "ECB"
 EVERY_DAY = "every-day"
@@ -174,12 +175,17 @@ def _last_of_month(day: date) -> date:
 
 @lru_cache(maxsize=1)
 def _known_calendars() -> frozenset[str]:
+    # Imported when it is asked: most processes never ask, and it takes a quarter of a second.
+    import holidays
+
     countries = holidays.list_supported_countries(include_aliases=False)
     return frozenset(countries) | frozenset(holidays.list_supported_financial())
 
 
 @lru_cache(maxsize=256)
-def _days_off(code: str) -> holidays.HolidayBase:
+def _days_off(code: str) -> HolidayBase:
+    import holidays
+
     if code in holidays.list_supported_countries(include_aliases=False):
         return holidays.country_holidays(code)
     return holidays.financial_holidays(code)

@@ -157,7 +157,9 @@ async def _worked(work: Any, settings: Settings) -> Any:  # noqa: ANN401 - as ab
         try:
             return await work(platform)
         except UnknownSaga as error:
-            raise WrongUse(f"{error}.".capitalize()) from error
+            is_run = "payout-run/" in str(error)
+            hint = " Payout runs: recompense payout-runs list." if is_run else ""
+            raise WrongUse(f"{error}.".capitalize() + hint) from error
         except (Refused, TimeoutError) as error:
             raise NotInOrder(str(error)) from error
 

@@ -30,6 +30,9 @@ from recompense.persistence import outbox, payout_run_reads
 from recompense.persistence import payout_run_sql as sql
 from recompense.persistence.run_tables import PayoutRunDay, PayoutRunItemRow, PayoutRunRow
 
+_ROWS_AT_ONCE = 1_000
+"""A statement has no more than 65,535 parameters."""
+
 _NOWHERE = {
     "code": "payout_destination_missing",
     "message": "The merchant has no payout destination.",
@@ -157,8 +160,9 @@ async def add_items(session: AsyncSession, row: PayoutRunRow, due: Sequence[DueP
         }
         for one in due
     ]
-    if values:
-        await session.exec(insert(PayoutRunItemRow).values(values))
+    for first in range(0, len(values), _ROWS_AT_ONCE):
+        batch = values[first : first + _ROWS_AT_ONCE]
+        await session.exec(insert(PayoutRunItemRow).values(batch))
 
 
 async def total(session: AsyncSession, row: PayoutRunRow) -> None:

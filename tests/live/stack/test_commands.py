@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.stack import TestStack, stack_of_its_own
+from tests.support.stack import TestStack, eventually, stack_of_its_own
 
 
 @dataclass(frozen=True)
@@ -75,6 +75,45 @@ def test_tour_is_taken_and_its_failed_saga_is_replayed(recompense: Command) -> N
     assert (not_parked.status, not_parked.out) == (1, "")
     assert recompense("sagas", "show", "capture/cap_nobody").status == 2
     recompense.good("ledger", "verify")
+
+
+def test_payout_run_is_made_reviewed_and_read(recompense: Command) -> None:
+    made = recompense.data("payout-runs", "run", "by-hand", "2026-11-27", "--actor", "maker")
+    assert (made["status"], made["items_count"]) == ("awaiting_approval", 0)
+    again = recompense("payout-runs", "run", "by-hand", "2026-11-27")
+    assert (again.status, made["id"] in again.err) == (1, True)
+    reviewed = ("payout-runs", "approve", made["id"], "--reason", "x", "--actor")
+    assert recompense(*reviewed, "maker").status == 1
+    assert recompense.data(*reviewed, "checker")["reviewed_by"] == "checker"
+    listed = recompense.data("payout-runs", "list", "--name", "by-hand")["data"]
+    assert [run["id"] for run in listed] == [made["id"]]
+    assert "made by" in recompense.good("payout-runs", "show", made["id"]).out
+    other = recompense.data("payout-runs", "run", "by-hand", "2026-11-30", "--currency", "EUR")
+    rejected = recompense.data("payout-runs", "reject", other["id"], "--reason", "no")
+    assert rejected["status"] == "rejected"
+    assert recompense("payout-runs", "resume", other["id"], "--reason", "x").status == 1
+    assert recompense("payout-runs", "show", "run_nobody").status == 2
+    assert recompense("payout-runs", "run", "No Name", "2026-11-27").status == 2
+    assert recompense("payout-runs", "run", "by-hand", "2026-13-01").status == 2
+
+
+def test_payout_run_schedules_are_made_paused_and_backfilled(recompense: Command) -> None:
+    schedules = {one["id"]: one for one in recompense.data("schedules", "list")["data"]}
+    assert {f"payout-run-{name}" for name in ("daily", "weekly", "monthly")} <= set(schedules)
+    assert schedules["payout-run-daily"]["daily_at"] == "06:00 UTC"
+    recompense.good("schedules", "pause", "payout-run-daily", "--reason", "a holiday of ours")
+    days = ("--from", "2026-11-26", "--to", "2026-11-27")
+    recompense.good("schedules", "backfill", "payout-run-daily", *days, "--reason", "outage")
+
+    def made() -> bool:
+        runs = recompense.data("payout-runs", "list", "--name", "daily")["data"]
+        return {run["business_date"] for run in runs} >= {"2026-11-26", "2026-11-27"}
+
+    eventually(made, "both dates are run")
+    recompense.good("schedules", "resume", "payout-run-daily", "--reason", "open again")
+    backwards = ("--from", "2026-11-27", "--to", "2026-11-26")
+    wrong = recompense("schedules", "backfill", "payout-run-daily", *backwards, "--reason", "x")
+    assert wrong.status == 2
 
 
 def test_minted_token_and_key_open_what_their_scopes_say(recompense: Command) -> None:
