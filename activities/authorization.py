@@ -294,6 +294,7 @@ async def _payment_for(work: Work, admit: AuthorizeInput, provider: str, fresh: 
         amount=admit.amount,
         currency=admit.currency,
         capture_method=admit.capture_method,
+        payment_method=admit.payment_method,
         provider=provider,
         reference=admit.reference,
         description=admit.description,

@@ -7,7 +7,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime
 
+from activities.availability import Shares, share_out
 from recompense.contracts.sagas import SagaRef
+from recompense.domain.calendar import calendar_of
 from recompense.domain.failures import InvariantBroken, Refused
 from recompense.domain.states import (
     PAYMENT_TRANSITIONS,
@@ -16,11 +18,12 @@ from recompense.domain.states import (
     may_move,
     payment_status,
 )
-from recompense.domain.terms import Availability, FeeSchedule
+from recompense.domain.terms import FeeSchedule, PayoutTerms
 from recompense.ledger import templates
 from recompense.ledger.accounts import merchant_pending, provider_clearing
 from recompense.ledger.postings import OpenHold, TransferRef
 from recompense.persistence import outbox
+from recompense.persistence.merchants import availability_of
 from recompense.persistence.tables import Capture, Merchant, Payment
 from recompense.persistence.views import capture_view, payment_view, uncaptured
 from recompense.persistence.work import Work
@@ -140,17 +143,18 @@ async def book_capture(
     now: datetime,
     rest_key: str | None = None,
 ) -> None:
-    """Post a capture: the hold in part, the fee, and the money that is available at once; the rest
-    goes when it was final.
+    """Post a capture: the hold in part, the fee, and the money that is available at once, less what
+    the reserve keeps; the rest goes when it was final.
     """
     merchant = await merchant_of(work, payment.merchant_id)
-    availability = Availability.model_validate(
-        {"rule": merchant.availability_rule, "days": merchant.availability_days}
-    )
-    capture.fee = FeeSchedule.model_validate(merchant.fees).fee(capture.amount, capture.currency)
-    capture.available_at = availability.due_at(now)
-    capture.made_available = availability.rule == "on_capture"
-    available = capture.amount - capture.fee if capture.made_available else 0
+    fees = FeeSchedule.model_validate(merchant.fees)
+    capture.fee = fees.fee(capture.amount, capture.currency, payment.payment_method)
+    capture.available_at = _due_at(merchant, now)
+    shares = Shares(0, 0)
+    capture.made_available = merchant.availability_rule == "on_capture"
+    if capture.made_available:
+        net = capture.amount - capture.fee
+        shares = share_out(work, merchant, payment, capture, net, now)
     await work.post(
         templates.captured(
             key,
@@ -160,18 +164,23 @@ async def book_capture(
             amount=capture.amount,
             fee=capture.fee,
             currency=payment.currency,
-            made_available=available,
+            made_available=shares.available,
+            reserved=shares.kept,
         ),
     )
     payment.amount_capture_reserved -= capture.amount
     payment.amount_captured += capture.amount
     payment.amount_fees += capture.fee
-    payment.amount_made_available += available
     capture.status = CaptureStatus.SUCCEEDED
     if capture.final and rest_key is not None:
         await void_rest(work, payment, rest_key)
     derive_status(payment)
     await tell_capture(work, capture)
+
+
+def _due_at(merchant: Merchant, now: datetime) -> datetime | None:
+    time_zone = PayoutTerms.model_validate(merchant.payout).time_zone or "UTC"
+    return availability_of(merchant).due_at(now, calendar_of(merchant.country), time_zone)
 
 
 async def close_authorization(work: Work, payment: Payment, key: str) -> None:

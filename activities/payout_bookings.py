@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from activities.bookings import required
+from activities.bookings import merchant_of, required
 from recompense.contracts.sagas import SagaRef
 from recompense.domain.failures import InvariantBroken
 from recompense.domain.states import PAYOUT_TRANSITIONS, PayoutStatus, may_move
+from recompense.domain.terms import FeeSchedule
 from recompense.ledger import templates
 from recompense.ledger.accounts import bank_cash, merchant_available
 from recompense.ledger.postings import OpenHold, TransferRef, posting_key
@@ -76,13 +77,17 @@ async def give_back(
 
 
 async def post_returned(work: Work, payout: Payout, bank: str) -> None:
-    """A paid payout has come back: the merchant has the money again."""
+    """A paid payout has come back: the merchant has the money again, less what a return costs."""
+    merchant = await merchant_of(work, payout.merchant_id)
+    fees = FeeSchedule.model_validate(merchant.fees)
+    payout.return_fee = fees.return_fee(payout.amount, payout.currency)
     posting = templates.payout_returned(
         posting_key(payout.id, "payout.returned", 1),
         merchant_id=payout.merchant_id,
         bank=bank,
         amount=payout.amount,
         currency=payout.currency,
+        return_fee=payout.return_fee,
     )
     await work.post(posting)
     set_payout_status(payout, PayoutStatus.RETURNED)

@@ -5,7 +5,14 @@ from __future__ import annotations
 from temporalio import activity
 
 from activities.admission import Admission, decide_once
-from activities.bookings import derive_status, locked_payment, required, tell_payment
+from activities.availability import pending_money
+from activities.bookings import (
+    derive_status,
+    locked_payment,
+    merchant_of,
+    required,
+    tell_payment,
+)
 from activities.standing import Standing, standing
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox
@@ -16,6 +23,7 @@ from recompense.contracts.views import RefundView
 from recompense.domain.effects import effect_key
 from recompense.domain.failures import InvariantBroken, Refused
 from recompense.domain.states import RefundStatus
+from recompense.domain.terms import FeeSchedule
 from recompense.ledger import templates
 from recompense.ledger.accounts import merchant_available, merchant_pending, provider_clearing
 from recompense.ledger.postings import OpenHold, TransferRef, posting_key
@@ -112,20 +120,10 @@ def _amount_to_refund(admit: RefundInput, payment: Payment, kept: Standing | Non
     return amount
 
 
-def _pending_money(payment: Payment) -> int:
-    """What this payment has in the merchant's pending account that no other refund has taken."""
-    return (
-        payment.amount_captured
-        - payment.amount_fees
-        - payment.amount_made_available
-        - payment.amount_refunded_from_pending
-    )
-
-
 async def _reserve(
     work: Work, admit: RefundInput, payment: Payment, amount: int, attempt: int
 ) -> None:
-    pending = _pending_money(payment)
+    pending = pending_money(payment)
     key = posting_key(admit.refund_id, f"{STEP}.reserve", attempt)
     posting = templates.refund_asked(
         key,
@@ -176,6 +174,13 @@ def _holds(payment: Payment, refund: Refund) -> list[OpenHold]:
 
 
 async def _post(work: Work, payment: Payment, refund: Refund, attempt: int) -> None:
+    merchant = await merchant_of(work, payment.merchant_id)
+    fee_returned = FeeSchedule.model_validate(merchant.fees).due_back(
+        fees=payment.amount_fees,
+        captured=payment.amount_captured,
+        refunded=payment.amount_refunded + refund.amount,
+        returned=payment.amount_fees_returned,
+    )
     await work.post(
         templates.refund_done(
             posting_key(refund.id, STEP, attempt),
@@ -183,8 +188,10 @@ async def _post(work: Work, payment: Payment, refund: Refund, attempt: int) -> N
             holds=_holds(payment, refund),
             merchant_id=payment.merchant_id,
             currency=refund.currency,
+            fee_returned=fee_returned,
         ),
     )
+    payment.amount_fees_returned += fee_returned
     payment.amount_refund_reserved -= refund.amount
     payment.amount_refunded += refund.amount
     refund.status = RefundStatus.SUCCEEDED

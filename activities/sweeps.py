@@ -6,11 +6,10 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.availability import make_available, release_reserve
 from activities.toolbox import Toolbox
 from recompense.contracts.steps import Expiring, ExpiringPage, PageDone, PageRequest
-from recompense.ledger import templates
-from recompense.ledger.postings import posting_key
-from recompense.persistence.tables import Capture, Payment
+from recompense.persistence.tables import Payment
 from recompense.persistence.work import Work
 
 
@@ -33,43 +32,21 @@ class SweepActivities:
 
     @activity.defn(name="availability.release")
     async def make_available(self, page: PageRequest) -> PageDone:
-        """Move a page of captured money that has become due from pending to available."""
-        async with self._tools.store.work() as work:
-            due = await work.captures_due(page.page_size)
-        for capture_id, payment_id in due:
-            await self._release(capture_id, payment_id)
-        full = len(due) == page.page_size
-        return PageDone(handled=len(due), cursor="more" if full else None)
-
-    async def _release(self, capture_id: str, payment_id: str) -> None:
-        """Move one capture's money, less what refunds of its payment have taken or reserved from
-        pending.
+        """Move a page of what has become due: captured money out of pending, and what reserves
+        have kept long enough to available. Each in a transaction of its own, once.
         """
         async with self._tools.store.work() as work:
-            payment = await work.get(Payment, payment_id, lock=True)
-            capture = await work.get(Capture, capture_id, lock=True)
-            if payment is None or capture is None or capture.made_available:
-                return
-            capture.made_available = True
-            pending = (
-                payment.amount_captured
-                - payment.amount_fees
-                - payment.amount_made_available
-                - payment.amount_refunded_from_pending
-            )
-            amount = min(capture.amount - capture.fee, pending)
-            if amount <= 0:
-                return
-            payment.amount_made_available += amount
-            await work.post(
-                templates.made_available(
-                    posting_key(capture.id, "available", 1),
-                    payment_id=payment.id,
-                    merchant_id=payment.merchant_id,
-                    amount=amount,
-                    currency=payment.currency,
-                ),
-            )
+            captures = await work.captures_due(page.page_size)
+            tranches = await work.tranches_due(page.page_size)
+        for capture_id, payment_id in captures:
+            async with self._tools.store.work() as work:
+                await make_available(work, capture_id, payment_id, self._tools.now())
+        for capture_id in tranches:
+            async with self._tools.store.work() as work:
+                await release_reserve(work, capture_id)
+        full = page.page_size in {len(captures), len(tranches)}
+        handled = len(captures) + len(tranches)
+        return PageDone(handled=handled, cursor="more" if full else None)
 
 
 async def _expiring(work: Work, payment: Payment) -> Expiring:

@@ -35,6 +35,7 @@ from api.routes import (
     payouts,
     providers,
     refunds,
+    statements,
     system,
     webhooks,
 )
@@ -51,6 +52,7 @@ a stable `code`."""
 
 _ROUTERS = (
     merchants.router,
+    statements.router,
     payments.router,
     captures.router,
     refunds.router,

@@ -39,6 +39,7 @@ CATALOGUE: dict[str, Entry] = {
     "amount_exceeds_capturable": Entry(409, "More than can be captured"),
     "amount_exceeds_refundable": Entry(409, "More than can be refunded"),
     "insufficient_available_balance": Entry(409, "The available balance does not cover it"),
+    "books_still_open": Entry(409, "The books of that time are not closed yet"),
     "capture_in_progress": Entry(409, "A capture of the payment is under way"),
     "payout_not_reviewable": Entry(409, "The payout cannot be changed in its state"),
     "payout_not_awaiting_approval": Entry(409, "The payout does not wait for an approval"),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from pydantic import BaseModel
+from starlette.responses import Response
 
 from api.access import Allows
 from api.catalogue import CATALOGUE
@@ -54,6 +56,21 @@ _PREFER_PARAMETER = {
 def reads(view: type[BaseModel], summary: str) -> dict[str, Any]:
     """A route that reads."""
     return {"summary": summary, "responses": {200: {"model": view}, **refusals(*_OF_READS)}}
+
+
+def downloads(media_types: Mapping[str, str], summary: str) -> dict[str, Any]:
+    """A route that answers with a file, in one of these media types."""
+    content = {
+        kind.partition(";")[0]: {"schema": {"type": "string"}} for kind in media_types.values()
+    }
+    return {
+        "summary": summary,
+        "response_class": Response,
+        "responses": {
+            200: {"description": "The file, as it is made.", "content": content},
+            **refusals(*_OF_READS, 409),
+        },
+    }
 
 
 def creates(view: type[BaseModel], summary: str) -> dict[str, Any]:

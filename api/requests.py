@@ -12,7 +12,7 @@ from api.bodies import Body
 from recompense.contracts.payout_runs import RunName
 from recompense.domain.calendar import is_time_zone
 from recompense.domain.money import Amount, Currency
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
 
 Token = Annotated[str, Field(pattern=r"^[!-~]+$", min_length=1, max_length=255)]
 ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
@@ -59,7 +59,17 @@ class CreateMerchant(Body):
     model_config = _example(
         name="Shop One",
         country="DE",
-        availability={"rule": "on_capture"},
+        availability={"rule": "after_days", "days": 2, "business_days": True},
+        fees={
+            "basis_points": 140,
+            "fixed": {"EUR": 25},
+            "minimum": {"EUR": 30},
+            "maximum": {"EUR": 5000},
+            "exceptions": [{"currency": "JPY", "basis_points": 300}],
+            "on_refund": "returned",
+            "payout_return": {"EUR": 250},
+        },
+        reserve={"basis_points": 1000, "days": 90},
         payout={"approval_above": 100000},
     )
 
@@ -69,12 +79,15 @@ class CreateMerchant(Body):
     payout: PayoutTerms = PayoutTerms()
     fees: FeeSchedule = FeeSchedule()
     availability: Availability = Availability()
+    reserve: ReserveTerms = ReserveTerms()
 
     @model_validator(mode="after")
     def _terms_fit(self) -> Self:
         given = self.availability.model_fields_set
         if (self.availability.rule == "after_days") != ("days" in given):
             raise ValueError("availability.days belongs to the rule after_days, and only to it")
+        if self.availability.business_days and "days" not in given:
+            raise ValueError("availability.business_days belongs to the rule after_days")
         if self.payout.time_zone is not None and not is_time_zone(self.payout.time_zone):
             raise ValueError("payout.time_zone is no zone of the IANA database")
         if self.payout.destination is not None:

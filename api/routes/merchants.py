@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, ConfigDict
@@ -22,7 +22,7 @@ from api.problems import Problem
 from api.requests import CreateMerchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
 from recompense.ledger.results import MerchantBalance
 from recompense.persistence import ledger, merchants
 from recompense.persistence.database import Database
@@ -46,6 +46,7 @@ class MerchantView(BaseModel):
     payout: PayoutTerms
     fees: FeeSchedule
     availability: Availability
+    reserve: ReserveTerms
     created_at: datetime
 
 
@@ -96,6 +97,7 @@ async def _create(
             payout=body.payout,
             fees=body.fees,
             availability=body.availability,
+            reserve=body.reserve,
             actor=caller.subject,
         )
         if merchant is None and held.earlier is not None:
@@ -115,7 +117,7 @@ async def _create(
 )
 async def read_merchant(request: Request, merchant_id: str) -> Response:
     """Read a merchant and its terms."""
-    return json_response(_view(await _visible(request, merchant_id)))
+    return json_response(_view(await visible_merchant(request, merchant_id)))
 
 
 @router.get(
@@ -125,14 +127,15 @@ async def read_merchant(request: Request, merchant_id: str) -> Response:
 )
 async def read_balances(request: Request, merchant_id: str) -> Response:
     """What the merchant can count on now: holds of open payouts and refunds are taken off."""
-    await _visible(request, merchant_id)
+    await visible_merchant(request, merchant_id)
     async with parts_of(request).database.transaction() as session:
         return json_response(
             MerchantBalances(data=await ledger.merchant_balances(session, merchant_id))
         )
 
 
-async def _visible(request: Request, merchant_id: str) -> Merchant:
+async def visible_merchant(request: Request, merchant_id: str) -> Merchant:
+    """The merchant, for who may see it. Raises `Problem` 404."""
     if not caller_of(request).may_see(merchant_id) or "\0" in merchant_id:
         raise Problem("merchant_not_found")
     async with parts_of(request).database.transaction() as session:
@@ -143,16 +146,13 @@ async def _visible(request: Request, merchant_id: str) -> Merchant:
 
 
 def _view(merchant: Merchant) -> MerchantView:
-    terms: dict[str, Any] = {
-        "rule": merchant.availability_rule,
-        "days": merchant.availability_days,
-    }
     return MerchantView(
         id=merchant.id,
         name=merchant.name,
         country=merchant.country,
         payout=PayoutTerms.model_validate(merchant.payout),
         fees=FeeSchedule.model_validate(merchant.fees),
-        availability=Availability.model_validate(terms),
+        availability=merchants.availability_of(merchant),
+        reserve=ReserveTerms.model_validate(merchant.reserve),
         created_at=merchant.created_at,
     )

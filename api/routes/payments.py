@@ -57,6 +57,7 @@ async def create_payment(
         amount=body.amount,
         currency=body.currency,
         token=body.payment_method.token,
+        payment_method=body.payment_method.type,
         capture_method=body.capture_method,
         provider=body.provider,
         reference=body.reference,

@@ -58,6 +58,7 @@ class AuthorizeInput(Frozen):
     amount: Amount
     currency: Currency
     token: str
+    payment_method: str = "card_token"
     capture_method: Literal["manual", "automatic"] = "manual"
     provider: str | None = None
     reference: str | None = None

@@ -48,18 +48,19 @@ def captured(
     fee: int,
     currency: str,
     made_available: int = 0,
+    reserved: int = 0,
 ) -> Posting:
     """Post `amount` of the authorization's holds and charge our fee.
 
-    `made_available` of it becomes available at once: the amount less the fee where the merchant's
-    rule is `on_capture`.
+    `made_available` of it becomes available at once and `reserved` is kept back: together the
+    amount less the fee where the merchant's rule is `on_capture`.
     """
-    if fee + made_available > amount:
-        raise ValueError(f"{fee} in fees and {made_available} available exceed {amount} captured")
-    pending = merchant_pending(merchant_id)
+    moved = made_available + reserved
+    if fee + moved > amount:
+        raise ValueError(f"{fee} in fees and {moved} available exceed {amount} captured")
     transfers = resolve(holds, amount, Phase.POSTED)
-    transfers += _transfer_of(pending, PLATFORM_FEES, fee, currency)
-    transfers += _transfer_of(pending, merchant_available(merchant_id), made_available, currency)
+    transfers += _transfer_of(merchant_pending(merchant_id), PLATFORM_FEES, fee, currency)
+    transfers += _out_of_pending(merchant_id, made_available, reserved, currency)
     return Posting(key, tuple(transfers), payment_id)
 
 
@@ -74,18 +75,32 @@ def expired(key: str, *, payment_id: str, holds: Sequence[OpenHold]) -> Posting:
 
 
 def made_available(
-    key: str, *, payment_id: str | None, merchant_id: str, amount: int, currency: str
+    key: str,
+    *,
+    payment_id: str | None,
+    merchant_id: str,
+    amount: int,
+    currency: str,
+    reserved: int = 0,
 ) -> Posting:
-    """Make captured money available to the merchant.
+    """Make `amount` of captured money available to the merchant, and keep `reserved` of it back.
 
-    For each capture that is what was captured less fees, less what was refunded or is reserved for
-    a refund, decided under the payment's lock: so the merchant's pending account never goes below
-    zero and needs no floor.
+    For each capture both together are what was captured less fees, less what was refunded or is
+    reserved for a refund, decided under the payment's lock: so the merchant's pending account never
+    goes below zero and needs no floor.
     """
-    move = Transfer(
-        merchant_pending(merchant_id), merchant_available(merchant_id), amount, currency
+    moves = _out_of_pending(merchant_id, amount, reserved, currency)
+    return Posting(key, tuple(moves), payment_id)
+
+
+def reserve_released(
+    key: str, *, payment_id: str, merchant_id: str, amount: int, currency: str
+) -> Posting:
+    """Give the merchant what the rolling reserve has kept back of a capture."""
+    free = Transfer(
+        merchant_reserve(merchant_id), merchant_available(merchant_id), amount, currency
     )
-    return Posting(key, (move,), payment_id)
+    return Posting(key, (free,), payment_id)
 
 
 def refund_asked(
@@ -210,6 +225,16 @@ def dispute_lost(
     """Let the provider take the disputed amount."""
     taken = Transfer(merchant_reserve(merchant_id), provider_clearing(provider), amount, currency)
     return Posting(key, (taken,), payment_id)
+
+
+def _out_of_pending(
+    merchant_id: str, available: int, reserved: int, currency: str
+) -> list[Transfer]:
+    pending = merchant_pending(merchant_id)
+    return [
+        *_transfer_of(pending, merchant_available(merchant_id), available, currency),
+        *_transfer_of(pending, merchant_reserve(merchant_id), reserved, currency),
+    ]
 
 
 def _transfer_of(debit: str, credit: str, amount: int, currency: str) -> list[Transfer]:

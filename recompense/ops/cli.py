@@ -16,6 +16,7 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "db": ("recompense.stack.commands", "db_app", "Bring the database up to date."),
     "sagas": ("recompense.ops.sagas", "app", "Find, understand and repair sagas."),
     "ledger": ("recompense.ops.ledger", "app", "Check the books and read balances."),
+    "statements": ("recompense.ops.statements", "app", "Write statements of merchants."),
     "providers": ("recompense.ops.providers", "app", "Watch and check providers."),
     "payout-runs": ("recompense.ops.payout_runs", "app", "Make, approve and resume payout runs."),
     "schedules": ("recompense.ops.schedules", "app", "See, pause and resume schedules."),

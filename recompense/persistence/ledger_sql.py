@@ -174,13 +174,11 @@ FROM parts GROUP BY currency ORDER BY currency
 """)
 
 # A transaction's `at` is never earlier than its id was given, and ids below the oldest open one are
-# all finished. So when a
-# seal saw that no id from `next_created` on had been given yet, and all ids below that one are
-# finished by now, nothing can
-# appear any more with an `at` up to the moment of that seal. `now()`, the begin of the transaction,
-# comes before its snapshot.
+# all finished. So with the id of a transaction that began at a time, once all ids below that one
+# are finished, nothing can appear any more with an `at` up to that time. The transaction is this
+# one, or that of a seal: a snapshot alone does not know ids that were given and have not ended.
 WATERMARK = text("""
-SELECT CASE WHEN pg_snapshot_xmin(s) = pg_snapshot_xmax(s) THEN now()
+SELECT CASE WHEN pg_snapshot_xmin(s) = pg_current_xact_id() THEN now()
             ELSE (SELECT max(observed_at) FROM ledger_seals
                   WHERE next_created <= pg_snapshot_xmin(s)) END AS watermark
 FROM pg_current_snapshot() AS s

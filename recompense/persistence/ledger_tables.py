@@ -99,7 +99,8 @@ class LedgerSnapshot(SQLModel, table=True):
 
 class LedgerSeal(SQLModel, table=True):
     """A link of the chain over all postings of transactions from `starts` up to, and without,
-    `through`.
+    `through`. What is given an id from `next_created` on, the seal's own, begins after
+    `observed_at`.
     """
 
     __tablename__ = "ledger_seals"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
 from recompense.persistence.outbox import audit
 from recompense.persistence.tables import Merchant
 
@@ -19,6 +19,7 @@ async def create(
     payout: PayoutTerms,
     fees: FeeSchedule,
     availability: Availability,
+    reserve: ReserveTerms,
     actor: str,
 ) -> Merchant | None:
     """Make a merchant and say in the audit trail who did. None: the id is taken."""
@@ -32,6 +33,8 @@ async def create(
             fees=fees.model_dump(mode="json"),
             availability_rule=availability.rule,
             availability_days=availability.days,
+            availability_business_days=availability.business_days,
+            reserve=reserve.model_dump(mode="json"),
             created_by=actor,
         )
         .on_conflict_do_nothing()
@@ -41,6 +44,17 @@ async def create(
     if merchant is not None:
         audit(session, actor=actor, action="merchant_create", target=merchant_id)
     return merchant
+
+
+def availability_of(merchant: Merchant) -> Availability:
+    """When this merchant's money becomes available."""
+    return Availability.model_validate(
+        {
+            "rule": merchant.availability_rule,
+            "days": merchant.availability_days,
+            "business_days": merchant.availability_business_days,
+        }
+    )
 
 
 async def find(session: AsyncSession, merchant_id: str) -> Merchant | None:

@@ -74,7 +74,7 @@ _INSERT_SEAL = text("""
 INSERT INTO ledger_seals (number, starts, through, postings, last_at, previous, digest,
                           leaves, next_created, observed_at)
 VALUES (:number, CAST(:starts AS xid8), CAST(:through AS xid8), :postings, :last_at, :previous,
-        :digest, :leaves, CAST(:next_created AS xid8), :observed_at)
+        :digest, :leaves, pg_current_xact_id(), :observed_at)
 """)
 
 _UNSNAPSHOT = text("""
@@ -187,7 +187,6 @@ async def _write_seal(
         "previous": previous,
         "digest": content.digest,
         "leaves": content.leaves,
-        "next_created": str(horizon.next_created),
         "observed_at": horizon.observed_at,
     }
     await connection.execute(_INSERT_SEAL, seal)

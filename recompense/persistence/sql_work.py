@@ -20,7 +20,7 @@ from recompense.persistence.saga_tables import (
     ProviderEventRow,
 )
 from recompense.persistence.sql_rows import SqlRows, parameter
-from recompense.persistence.tables import Capture, Payment, Payout
+from recompense.persistence.tables import Capture, Payment, Payout, ReserveTranche
 from recompense.persistence.work import EffectKey
 
 
@@ -174,6 +174,11 @@ class SqlWork(SqlOperations):
         await self._settle(Capture)
         found = await self._run(work_sql.CAPTURES_DUE, [str(limit)])
         return [(capture_id, payment_id) for capture_id, payment_id in found]
+
+    async def tranches_due(self, limit: int) -> list[str]:
+        """Captures whose reserve is due."""
+        await self._settle(ReserveTranche)
+        return [row[0] for row in await self._run(work_sql.TRANCHES_DUE, [str(limit)])]
 
     async def mark_event(self, provider: str, event_id: str, status: str, detail: str) -> None:
         """Say what became of a stored event, once."""

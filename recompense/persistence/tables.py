@@ -8,12 +8,21 @@ beside them. Times are written by the database's clock.
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import BigInteger, Column, Identity
+from sqlalchemy import BigInteger, Column, DateTime, Identity
 from sqlmodel import Field, SQLModel
 
 from recompense.persistence.columns import bigint, jsonb, moment, optional_jsonb, optional_moment
 
-__all__ = ["Capture", "DomainEvent", "Merchant", "Payment", "Payout", "Refund", "VoidRequest"]
+__all__ = [
+    "Capture",
+    "DomainEvent",
+    "Merchant",
+    "Payment",
+    "Payout",
+    "Refund",
+    "ReserveTranche",
+    "VoidRequest",
+]
 
 
 _FRESH = {"eager_defaults": True}
@@ -23,8 +32,8 @@ flush.
 
 
 class Merchant(SQLModel, table=True):
-    """Who is paid. `fees`, `payout` and `availability` are data that the sagas read when they
-    decide.
+    """Who is paid. `fees`, `payout`, `reserve` and `availability` are data that the sagas read when
+    they decide.
     """
 
     __tablename__ = "merchants"
@@ -36,6 +45,8 @@ class Merchant(SQLModel, table=True):
     fees: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
     availability_rule: str = "on_settlement"
     availability_days: int = 0
+    availability_business_days: bool = False
+    reserve: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
     created_by: str
     created_at: datetime = Field(sa_column=moment(), default=None)
 
@@ -46,7 +57,8 @@ class Payment(SQLModel, table=True):
 
     `hold_key` names the posting that holds the authorization; what is open of it is
     `amount_authorized` less what was
-    captured and voided.
+    captured and voided. `amount_made_available` is all that has left the merchant's pending account
+    for the merchant, the reserve's share included.
     """
 
     __tablename__ = "payments"
@@ -65,12 +77,14 @@ class Payment(SQLModel, table=True):
     amount_refunded: int = Field(sa_column=bigint(), default=0)
     amount_refund_reserved: int = Field(sa_column=bigint(), default=0)
     amount_fees: int = Field(sa_column=bigint(), default=0)
+    amount_fees_returned: int = Field(sa_column=bigint(), default=0)
     amount_made_available: int = Field(sa_column=bigint(), default=0)
     amount_refunded_from_pending: int = Field(sa_column=bigint(), default=0)
     void_open: bool = False
     expired: bool = False
     authorization_closed: bool = False
     capture_method: str
+    payment_method: str = "card_token"
     provider: str | None = None
     provider_reference: str | None = None
     hold_key: str | None = None
@@ -108,6 +122,23 @@ class Capture(SQLModel, table=True):
     made_available: bool = False
     created_at: datetime = Field(sa_column=moment(), default=None)
     updated_at: datetime = Field(sa_column=moment(touched=True), default=None)
+
+
+class ReserveTranche(SQLModel, table=True):
+    """What the rolling reserve keeps of a capture until `release_at`. The database lets nothing of
+    it change but that it was released, once.
+    """
+
+    __tablename__ = "reserve_tranches"
+
+    capture_id: str = Field(primary_key=True, foreign_key="captures.id")
+    payment_id: str = Field(foreign_key="payments.id")
+    merchant_id: str
+    amount: int = Field(sa_column=bigint())
+    currency: str
+    release_at: datetime = Field(sa_column=Column(DateTime(timezone=True), nullable=False))
+    released_at: datetime | None = Field(sa_column=optional_moment(), default=None)
+    created_at: datetime = Field(sa_column=moment(), default=None)
 
 
 class VoidRequest(SQLModel, table=True):
@@ -174,6 +205,7 @@ class Payout(SQLModel, table=True):
     requested_by: str
     reviewed_by: str | None = None
     needs_attention: bool = False
+    return_fee: int = Field(sa_column=bigint(), default=0)
     failure: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)
     updated_at: datetime = Field(sa_column=moment(touched=True), default=None)

@@ -130,7 +130,8 @@ WHERE coalesce(f.balance, 0) < coalesce(f.floor, 0) OR coalesce(f.balance, 0) <>
 _PAYMENT_SUMS = """
 SELECT p.id AS entry,
        'row: ' || CAST(r AS text) || ', ledger: ' || CAST(l AS text)
-           || ' (held, captured, refunded, refund reserved, fees, made available)' AS detail,
+           || ' (held, captured, refunded, refund reserved, fees, fees returned, made available,'
+           || ' kept, released)' AS detail,
        p.updated_at AS since
 FROM chosen
 CROSS JOIN LATERAL (SELECT * FROM payments p WHERE p.id = chosen.id OFFSET 0) AS p
@@ -138,7 +139,13 @@ CROSS JOIN LATERAL (
     SELECT p.amount_held - p.amount_captured - p.amount_voided AS held,
            p.amount_captured AS captured, p.amount_refunded AS refunded,
            p.amount_refund_reserved AS refund_reserved, p.amount_fees AS fees,
-           p.amount_made_available AS made_available
+           p.amount_fees_returned AS fees_returned,
+           p.amount_made_available AS made_available, tranches.kept, tranches.released
+    FROM (
+        SELECT coalesce(sum(amount), 0) AS kept,
+               coalesce(sum(amount) FILTER (WHERE released_at IS NOT NULL), 0) AS released
+        FROM reserve_tranches WHERE payment_id = p.id
+    ) AS tranches
 ) AS r
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(m.open) FILTER (WHERE starts_with(m.debit, 'provider:')), 0) AS held,
@@ -147,11 +154,17 @@ CROSS JOIN LATERAL (
            coalesce(sum(m.open) FILTER (WHERE starts_with(m.credit, 'provider:')), 0)
                AS refund_reserved,
            coalesce(sum(m.amount) FILTER (WHERE m.credit = 'platform:fees'), 0) AS fees,
+           coalesce(sum(m.amount) FILTER (WHERE m.debit = 'platform:fees'), 0) AS fees_returned,
            coalesce(sum(m.amount) FILTER (
                WHERE m.phase = 'posted' AND m.debit LIKE 'merchant:%\\:pending'
-                 AND m.credit LIKE 'merchant:%\\:available'), 0) AS made_available
+                 AND m.credit LIKE 'merchant:%'), 0) AS made_available,
+           coalesce(sum(m.amount) FILTER (
+               WHERE m.debit LIKE 'merchant:%\\:pending'
+                 AND m.credit LIKE 'merchant:%\\:reserve'), 0) AS kept,
+           coalesce(sum(m.amount) FILTER (
+               WHERE m.posting_key LIKE '%\\:reserve.release\\:%'), 0) AS released
     FROM (
-        SELECT t.*,
+        SELECT t.*, g.posting_key,
                CASE WHEN t.phase = 'pending' THEN t.amount
                     WHEN t.resolves_key IS NOT NULL THEN -t.amount ELSE 0 END AS open,
                CASE WHEN t.phase = 'posted' AND t.resolves_key IS NOT NULL THEN t.amount
@@ -162,8 +175,10 @@ CROSS JOIN LATERAL (
         WHERE g.payment_id = p.id COLLATE "C"
     ) AS m
 ) AS l
-WHERE (r.held, r.captured, r.refunded, r.refund_reserved, r.fees, r.made_available)
-      <> (l.held, l.captured, l.refunded, l.refund_reserved, l.fees, l.made_available)
+WHERE (r.held, r.captured, r.refunded, r.refund_reserved, r.fees, r.fees_returned,
+       r.made_available, r.kept, r.released)
+      <> (l.held, l.captured, l.refunded, l.refund_reserved, l.fees, l.fees_returned,
+          l.made_available, l.kept, l.released)
 """
 
 PAYMENTS = f"""

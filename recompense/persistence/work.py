@@ -176,6 +176,10 @@ class ResourceRows(Protocol):
         """Captures, with their payments, whose money is due and not available yet."""
         ...
 
+    async def tranches_due(self, limit: int) -> list[str]:
+        """Captures of which a reserve keeps a part that is due and not released yet."""
+        ...
+
 
 class InboxRows(Protocol):
     """Stored webhooks, and the breakers."""

@@ -130,6 +130,12 @@ WHERE status = '{CaptureStatus.SUCCEEDED}' AND NOT made_available AND available_
 ORDER BY available_at LIMIT %s
 """  # noqa: S608 - a word of our own
 
+TRANCHES_DUE = f"""
+SELECT capture_id FROM reserve_tranches
+WHERE released_at IS NULL AND release_at <= {CLOCK}
+ORDER BY release_at LIMIT %s
+"""  # noqa: S608 - a word of our own
+
 UNAPPLIED_EVENTS = f"""
 WHERE status = 'received' AND received_at < {CLOCK} - make_interval(secs => %s)
 ORDER BY received_at LIMIT %s

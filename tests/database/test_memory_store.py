@@ -25,7 +25,15 @@ from recompense.persistence.saga_tables import (
     Orphan,
     ProviderEventRow,
 )
-from recompense.persistence.tables import Capture, Merchant, Payment, Payout, Refund, VoidRequest
+from recompense.persistence.tables import (
+    Capture,
+    Merchant,
+    Payment,
+    Payout,
+    Refund,
+    ReserveTranche,
+    VoidRequest,
+)
 from tests.simulation.memory_store import MemoryStore
 from tests.support.lock_script import MERCHANT
 from tests.support.rows_shown import Actor, shown
@@ -44,6 +52,7 @@ TABLES: tuple[type[SQLModel], ...] = (
     BreakerRow,
     Payment,
     Capture,
+    ReserveTranche,
     Refund,
     VoidRequest,
     Payout,

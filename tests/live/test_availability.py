@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, time
+
 import pytest
 
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, RefundInput, SweepInput
@@ -10,6 +12,7 @@ from recompense.persistence.ledger import merchant_balances
 from tests.support.books import assert_books_agree
 from tests.support.platform import MERCHANT, Platform
 from tests.support.scenes import captured, on
+from tests.support.step_stories import KEPT_LONG_ENOUGH
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability
 
@@ -69,3 +72,30 @@ async def test_refund_takes_the_payments_own_pending_money_first(platform: Platf
     assert await sweep(platform) == 1
     assert await balance(platform) == (0, 6_000)
     await assert_books_agree(platform)
+
+
+async def test_reserve_is_kept_and_released_by_the_sweep(platform: Platform) -> None:
+    await platform.rows_changed(
+        """UPDATE merchants SET reserve = '{"basis_points": 1000, "days": 30}'"""
+    )
+    await captured(platform)
+    assert await balance(platform) == (0, 9_000)
+    assert await sweep(platform) == 0
+    for statement in KEPT_LONG_ENOUGH.strip().split("\n"):
+        await platform.rows_changed(statement)
+    assert await sweep(platform) == 1
+    assert await balance(platform) == (0, 10_000)
+    await assert_books_agree(platform)
+
+
+async def test_business_days_begin_at_midnight(platform: Platform) -> None:
+    await platform.rows_changed(
+        "UPDATE merchants SET availability_rule = 'after_days', availability_days = 1,"
+        " availability_business_days = true"
+    )
+    await captured(platform)
+    [capture] = await platform.rows("SELECT created_at, available_at FROM captures")
+    due = capture["available_at"].astimezone(UTC)
+    assert due.time() == time.min
+    assert due.weekday() < 5
+    assert due.date() > capture["created_at"].astimezone(UTC).date()

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from recompense.persistence.saga_tables import JournalRow, Orphan
-from recompense.persistence.tables import Capture, Payment, Payout, Refund
+from recompense.persistence.tables import Capture, Payment, Payout, Refund, ReserveTranche
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,7 @@ _CHECKS: dict[type[SQLModel], dict[str, Check]] = {
                 p.amount_refunded,
                 p.amount_refund_reserved,
                 p.amount_fees,
+                p.amount_fees_returned,
                 p.amount_made_available,
                 p.amount_refunded_from_pending,
             )
@@ -83,11 +84,14 @@ _CHECKS: dict[type[SQLModel], dict[str, Check]] = {
             p.amount_fees + p.amount_made_available + p.amount_refunded_from_pending
             <= p.amount_captured
         ),
+        "payments_fees_returned_fit": lambda p: p.amount_fees_returned <= p.amount_fees,
         "payments_refunded_fits": lambda p: (
             p.amount_refunded + p.amount_refund_reserved <= p.amount_captured
         ),
     },
     Capture: {"captures_amounts": lambda c: c.amount > 0 and 0 <= c.fee <= c.amount},
+    Payout: {"payouts_return_fee_fits": lambda p: 0 <= p.return_fee <= p.amount},
+    ReserveTranche: {"reserve_tranches_amount": lambda t: t.amount > 0},
     Refund: {"refunds_amounts": lambda r: 0 <= r.amount_from_pending <= r.amount},
     JournalRow: {
         "journal_final_is_final": lambda j: (

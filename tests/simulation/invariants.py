@@ -20,11 +20,18 @@ from recompense.domain.states import (
 from recompense.ledger.accounts import Side, account, bank_cash, provider_clearing
 from recompense.ledger.book import Book
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
-from recompense.persistence.tables import Capture, Payment, Payout, Refund, VoidRequest
+from recompense.persistence.tables import (
+    Capture,
+    Payment,
+    Payout,
+    Refund,
+    ReserveTranche,
+    VoidRequest,
+)
 from tests.simulation.instances import NotDeterministic, decoded
 from tests.simulation.provider_log import Effect, taken
 from tests.simulation.runs import replayed
-from tests.simulation.world import PROVIDER, World, saga_of
+from tests.simulation.world import MERCHANT, PROVIDER, World, saga_of
 
 Invariant = Callable[[World], Iterator[str]]
 FINAL_PAYMENT = {PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.DECLINED}
@@ -186,6 +193,32 @@ def ledger_agrees(world: World) -> Iterator[str]:
         yield f"the bank says {bank}, the provider paid {moved[ProviderOperation.CREATE_PAYOUT]}"
 
 
+def merchants_agree(world: World) -> Iterator[str]:
+    """(9) What all of a merchant's accounts hold together is what rows say was captured, less fees,
+    refunds and payouts; and its reserve is what the tranches still keep.
+    """
+    book, rows = world.store.book, world.store.rows
+    held = {kind: book.totals(f"merchant:{MERCHANT}:{kind}", "EUR") for kind in _MERCHANT_ACCOUNTS}
+    own = sum(
+        payment.amount_captured
+        - payment.amount_fees
+        + payment.amount_fees_returned
+        - payment.amount_refunded
+        for payment in rows(Payment)
+    )
+    for payout in rows(Payout):
+        own -= payout.amount if payout.status == PayoutStatus.PAID else payout.return_fee
+    total = sum(totals.balance(Side.CREDIT) for totals in held.values())
+    if total != own:
+        yield f"the merchant's accounts hold {total}, the rows say {own}"
+    kept = sum(tranche.amount for tranche in rows(ReserveTranche) if tranche.released_at is None)
+    if held["reserve"].balance(Side.CREDIT) != kept:
+        yield f"the reserve holds {held['reserve']}, its tranches {kept}"
+
+
+_MERCHANT_ACCOUNTS = ("pending", "available", "reserve")
+
+
 def states_agree(world: World) -> Iterator[str]:
     """(13) Saga, resource and journal agree once all is quiet."""
     for row in world.store.rows(JournalRow):
@@ -329,6 +362,7 @@ INVARIANTS: tuple[Invariant, ...] = (
     sums_agree,
     payouts_agree,
     ledger_agrees,
+    merchants_agree,
     states_agree,
     only_listed_transitions,
     nothing_is_stuck,

@@ -17,7 +17,7 @@ from recompense.persistence.saga_tables import (
     Orphan,
     ProviderEventRow,
 )
-from recompense.persistence.tables import Capture, Merchant, Payment, Payout
+from recompense.persistence.tables import Capture, Merchant, Payment, Payout, ReserveTranche
 from recompense.persistence.views import AUTHORIZED_STATUSES
 from recompense.persistence.work import EffectKey
 from tests.simulation.memory_rows import MemoryRows
@@ -210,6 +210,15 @@ class MemoryWork(MemoryRows):
         )
         found.sort(key=lambda row: row.available_at or now)
         return [(row.id, row.payment_id) for row in found[:limit]]
+
+    async def tranches_due(self, limit: int) -> list[str]:
+        """Captures whose reserve is due."""
+        now = self.clock
+        found = self.all(
+            ReserveTranche, lambda row: row.released_at is None and row.release_at <= now
+        )
+        found.sort(key=lambda row: row.release_at)
+        return [row.capture_id for row in found[:limit]]
 
     # The inbox and the breakers
 

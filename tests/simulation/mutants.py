@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulation.cases import case_of, play
-from tests.simulation.mutations import effects, operations, sagas
+from tests.simulation.mutations import effects, money, operations, sagas
 from tests.simulation.scenes import SCENES
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -212,6 +212,21 @@ MUTANTS: dict[str, Mutant] = {
     "the_inbox_is_not_applied": Mutant(
         operations.m_the_inbox_is_not_applied,
         "9: the inbox is applied, not only stored",
+        "payout_returned/-/-/1",
+    ),
+    "a_returned_fee_is_not_counted": Mutant(
+        money.m_a_returned_fee_is_not_counted,
+        "invariants 9: ledger, payment and provider agree",
+        "refund_part/-/-/1",
+    ),
+    "the_reserve_has_no_tranche": Mutant(
+        money.m_the_reserve_has_no_tranche,
+        "invariants 9: ledger, payment and provider agree",
+        "automatic/-/-/1",
+    ),
+    "a_return_costs_what_no_row_says": Mutant(
+        money.m_a_return_costs_what_no_row_says,
+        "invariants 9: ledger, payment and provider agree",
         "payout_returned/-/-/1",
     ),
     "the_fee_is_counted_twice": Mutant(

@@ -185,7 +185,9 @@ SCENES: dict[str, Scene] = {
     "void_declined": Scene(
         VOID, ("void",), before=(AUTHORIZE,), habits={"declines": ProviderOperation.VOID}
     ),
-    "refund": Scene(REFUND_ALL, ("refund",), before=(AUTOMATIC,), merchant={"fees": {}}),
+    "refund": Scene(
+        REFUND_ALL, ("refund",), before=(AUTOMATIC,), merchant={"fees": {}, "reserve": {}}
+    ),
     "refund_part": Scene(REFUND_PART, ("refund",), before=(AUTOMATIC,)),
     "refund_held": Scene(
         REFUND_PART,

@@ -111,7 +111,13 @@ class World:
             "country": "DE",
             "availability_rule": "on_capture",
             "created_by": "test",
-            "fees": {"basis_points": 100, "fixed": 10},
+            "fees": {
+                "basis_points": 100,
+                "fixed": 10,
+                "on_refund": "returned",
+                "payout_return": 7,
+            },
+            "reserve": {"basis_points": 50, "days": 30},
             **changes,
         }
         self.store.put(Merchant(**values))

@@ -41,6 +41,11 @@ BIG: dict[str, Big] = {
         "'zz' || i, 'zz' || i, 'zz' || i % 1000, 1, 'EUR', 'succeeded', false, true",
         _ours("id"),
     ),
+    "reserve_tranches": Big(
+        "capture_id, payment_id, merchant_id, amount, currency, release_at",
+        "'zz' || i, 'zz' || i, 'zz' || i % 1000, 1, 'EUR', now() + interval '90 days'",
+        _ours("capture_id"),
+    ),
     "voids": Big(
         "payment_id, number, merchant_id, amount, currency, status, cause",
         "'zz' || i, 1, 'zz' || i % 1000, 1, 'EUR', 'failed', 'request'",
@@ -117,7 +122,8 @@ BIG: dict[str, Big] = {
 }  # fmt: skip
 TRIGGERS = """
 SELECT tgrelid::regclass::text, tgname FROM pg_trigger
-WHERE NOT tgisinternal AND tgrelid::regclass::text IN ('ledger_postings', 'ledger_transfers')
+WHERE NOT tgisinternal
+    AND tgrelid::regclass::text IN ('ledger_postings', 'ledger_transfers', 'reserve_tranches')
 """
 
 
@@ -143,5 +149,8 @@ def forget_what_was_written(url: str) -> None:
     """Delete all that is not of the filling."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET session_replication_role = replica")
+        connection.execute(
+            "ALTER TABLE reserve_tranches DISABLE TRIGGER reserve_tranches_no_change"
+        )
         for table, big in BIG.items():
             connection.execute(f"DELETE FROM {table} WHERE {big.written}".encode())  # noqa: S608

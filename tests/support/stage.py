@@ -26,6 +26,7 @@ from adapters.transport import ObservedTransport
 from recompense.contracts.steps import EventApplied, PageDone
 from recompense.persistence.database import Database
 from recompense.persistence.verify import verify
+from recompense.persistence.watch import verify_payments
 from tests.support.commit_proxy import CommitProxy, Fault
 
 MOST_TRIES = 3
@@ -34,6 +35,7 @@ TABLES = {
     "captures": "created_at",
     "voids": "payment_id, number",
     "refunds": "id",
+    "reserve_tranches": "capture_id",
     "payouts": "id",
     "operations": "saga_id",
     "attempts": "saga_id, number",
@@ -153,10 +155,12 @@ def _told_row(row: dict[str, Any], left_out: set[str] | frozenset[str]) -> str:
 
 
 async def assert_in_order(database: Database) -> None:
-    """Assert that the ledger keeps all of its rules."""
+    """Assert that the ledger keeps all of its rules, and agrees with the payments' rows."""
     async with database.engine.connect() as connection:
         report = await verify(connection)
     assert report.in_order, report.first_wrong
+    payments = await verify_payments(database.engine)
+    assert payments.found == 0, payments.example
 
 
 @asynccontextmanager

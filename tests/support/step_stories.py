@@ -61,6 +61,8 @@ AT_ONCE = AUTHORIZE.model_copy(update={"capture_method": "automatic"})
 CAPTURE = CaptureInput(**ON, capture_id="cap_1", amount=4_000, final=True)
 VOID = VoidInput(**ON, number=1)
 REFUND = RefundInput(**ON, refund_id="ref_1", amount=3_000)
+FEES = '{"basis_points": 100, "on_refund": "returned", "payout_return": 50}'
+RESERVE = '{"basis_points": 500, "days": 30}'
 PAYOUT = PayoutInput(
     payout_id="po_1",
     merchant_id=MERCHANT,
@@ -69,6 +71,14 @@ PAYOUT = PayoutInput(
     token="tok_ok",
     requested_by="finance",
 )
+
+
+KEPT_LONG_ENOUGH = """
+ALTER TABLE reserve_tranches DISABLE TRIGGER reserve_tranches_no_change;
+UPDATE reserve_tranches SET release_at = created_at WHERE starts_with(capture_id, 'cap_');
+ALTER TABLE reserve_tranches ENABLE ALWAYS TRIGGER reserve_tranches_no_change;
+"""
+"""As its owner one can say that time has passed: the database refuses it to anybody else."""
 
 
 def record(
@@ -86,15 +96,13 @@ def _resolve(plan: EffectPlan, decision: ResolveDecision) -> Resolve:
     return Resolve(saga=plan.saga, attempt=1, step=plan.step, resolution=said)
 
 
-async def _merchant(
-    stage: Stage, *, rule: str = "on_capture", payout: str = "{}", fees: str = "{}"
-) -> None:
+async def _merchant(stage: Stage, *, rule: str = "on_capture") -> None:
     await stage.set_up(
-        "INSERT INTO merchants (id, name, country, payout, fees, availability_rule,"
-        " availability_days, created_by) VALUES (%s, 'Demo', 'DE', %s, %s, %s, 0, 'test')",
+        "INSERT INTO merchants (id, name, country, payout, fees, reserve, availability_rule,"
+        " availability_days, created_by) VALUES (%s, 'Demo', 'DE', '{}', %s, %s, %s, 0, 'test')",
         MERCHANT,
-        payout,
-        fees,
+        FEES,
+        RESERVE,
         rule,
     )
 
@@ -155,7 +163,7 @@ async def payer_acts(stage: Stage) -> None:
 
 async def captured_at_once(stage: Stage, outcome: Any) -> None:
     """An automatic capture; where it is declined, the authorization is voided."""
-    await _merchant(stage, fees='{"basis_points": 100}')
+    await _merchant(stage)
     admitted = await stage.do("authorization.admit", AT_ONCE)
     recorded = await stage.do("authorization.record", record(admitted.effect, MADE))
     await stage.do("authorization.record_capture", record(recorded.next_effect, outcome))
@@ -337,13 +345,18 @@ async def void_comes_too_late(stage: Stage) -> None:
 
 
 async def sweeps_run(stage: Stage) -> None:
-    """Money has become due, an authorization is past its validity, an event was left."""
+    """Money has become due, out of pending and out of the reserve; an authorization is past its
+    validity, an event was left.
+    """
+    page = PageRequest(page_size=10)
     await _authorized(stage, expires_in_hours=-1, rule="after_days")
-    for number in (1, 2):
+    for number in (1, 2, 3):
         part = CaptureInput(**ON, capture_id=f"cap_{number}", amount=1_000)
         admitted = await stage.given("capture.admit", part)
         await stage.given("capture.record", record(admitted.effect, MADE))
-    page = PageRequest(page_size=10)
+        if number == 1:
+            await stage.given("availability.release", page)
+            await stage.set_up(KEPT_LONG_ENOUGH)
     await stage.do("availability.release", page)
     await stage.do("sweep.expiring", page)
     await stage.do("provider_event.relay", page)

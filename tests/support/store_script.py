@@ -23,6 +23,7 @@ from recompense.persistence.saga_tables import (
 from recompense.persistence.tables import Capture, Payment, Payout
 from recompense.persistence.work import Work
 from tests.support.lock_script import MERCHANT, absent, lock_step, read_right, take_right
+from tests.support.reserve_script import release, tranche
 from tests.support.rows_shown import EARLIER, LATER, Actor, TakenBack, shown
 
 
@@ -364,6 +365,8 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _expired,
         _capture,
         _due,
+        tranche,
+        release,
         _void,
         _payout,
         _event,

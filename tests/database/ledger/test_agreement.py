@@ -49,6 +49,9 @@ class RandomLife:
                 self.end_refund,
                 self.payout,
                 self.end_payout,
+                self.release,
+                self.return_payout,
+                self.settle,
             ]
         )
         await action()
@@ -77,7 +80,8 @@ class RandomLife:
             amount = self.choose.randint(1, payment.capturable)
             fee = self.choose.randint(0, amount)
             at_once = self.choose.random() < 0.5
-            await self.both(self.life.capture(payment, amount, fee, at_once=at_once))
+            kept = self.choose.randint(0, amount - fee)
+            await self.both(self.life.capture(payment, amount, fee, at_once=at_once, kept=kept))
 
     async def give_back(self) -> None:
         for payment in self.some(one for one in self.life.payments if one.capturable):
@@ -85,7 +89,12 @@ class RandomLife:
 
     async def move(self) -> None:
         for payment in self.some(one for one in self.life.payments if one.pending):
-            await self.both(self.life.make_available(payment))
+            kept = self.choose.randint(0, payment.pending)
+            await self.both(self.life.make_available(payment, kept))
+
+    async def release(self) -> None:
+        for payment in self.some(one for one in self.life.payments if one.kept):
+            await self.both(self.life.release_reserve(payment))
 
     async def refund(self) -> None:
         for payment in self.some(one for one in self.life.payments if one.refundable):
@@ -98,7 +107,9 @@ class RandomLife:
         for payment in self.some(one for one in self.life.payments if one.refunds):
             refund_id = self.choose.choice(sorted(payment.refunds))
             done = self.choose.random() < 0.7
-            await self.both(self.life.end_refund(payment, refund_id, done=done))
+            back = self.choose.randint(0, payment.fees - payment.fees_returned) if done else 0
+            posting = self.life.end_refund(payment, refund_id, done=done, fee_returned=back)
+            await self.both(posting)
 
     async def payout(self) -> None:
         merchant, currency = self.choose.choice(MERCHANTS), self.choose.choice(CURRENCIES)
@@ -111,6 +122,15 @@ class RandomLife:
         for payout_id in self.some(self.life.open_payouts):
             paid = self.choose.random() < 0.7
             await self.both(self.life.end_payout(payout_id, paid=paid))
+
+    async def return_payout(self) -> None:
+        for payout in self.some(self.life.paid_payouts):
+            fee = self.choose.randint(0, payout.amount)
+            await self.both(self.life.return_payout(payout, fee))
+
+    async def settle(self) -> None:
+        amount, currency = self.choose.randint(1, 999), self.choose.choice(CURRENCIES)
+        await self.both(self.life.settle(currency, amount, self.choose.randint(0, 30)))
 
     def some(self, things: Iterable[Thing]) -> list[Thing]:
         """One of the things, or none where there is none."""
@@ -131,6 +151,14 @@ async def test_database_and_model_agree(engine: AsyncEngine, seed: int) -> None:
     assert {
         name: totals for name, totals in found.items() if totals != Totals()
     } == life.book.accounts
+    for merchant_id in MERCHANTS:
+        for currency in CURRENCIES:
+            own = sum(
+                totals.credits_posted - totals.debits_posted
+                for (name, moved), totals in found.items()
+                if name.startswith(f"merchant:{merchant_id}:") and moved == currency
+            )
+            assert own == life.life.own(merchant_id, currency)
     assert held == {hold.ref: hold for hold in life.book.open_holds()}
     assert life.refused > 0
     await seal(engine, block_size=50, snapshot=True)

@@ -183,6 +183,17 @@ async def test_watermark_stays_behind_a_transaction_that_is_still_open(engine: A
             await asyncio.sleep(0.01)
 
 
+async def test_watermark_stays_behind_the_newest_transaction_of_all(engine: AsyncEngine) -> None:
+    """No transaction after it has ended, so a snapshot alone does not know that it is there."""
+    async with engine.connect() as late:
+        await ledger.post(late, authorized("pay_late", 1))
+        [entry] = (await ledger.entries(late, CLEARING)).data
+        async with engine.connect() as connection:
+            behind = await ledger.watermark(connection)
+        assert behind is None or behind < entry.at
+        await late.commit()
+
+
 async def _final(engine: AsyncEngine, at: datetime) -> bool:
     async with engine.connect() as connection:
         return (await ledger.trial_balance(connection, at)).final

@@ -44,7 +44,7 @@ currencies = st.sampled_from(CURRENCIES)
 
 
 class LegalLives(RuleBasedStateMachine):
-    """Payments, refunds, payouts, disputes and settlements in any legal order."""
+    """Captures, refunds, fees, reserves, payouts, returns and settlements in any legal order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -79,7 +79,8 @@ class LegalLives(RuleBasedStateMachine):
         payment = self.pick(data, self.capturable)
         amount = data.draw(st.integers(1, payment.capturable))
         fee = data.draw(st.integers(0, amount))
-        self.book_it(self.life.capture(payment, amount, fee, at_once=at_once))
+        kept = data.draw(st.integers(0, amount - fee))
+        self.book_it(self.life.capture(payment, amount, fee, at_once=at_once, kept=kept))
 
     @precondition(lambda self: self.capturable)
     @rule(data=st.data(), expired=st.booleans())
@@ -89,8 +90,15 @@ class LegalLives(RuleBasedStateMachine):
     @precondition(lambda self: any(payment.pending for payment in self.life.payments))
     @rule(data=st.data())
     def make_available(self, data: st.DataObject) -> None:
-        waiting = [payment for payment in self.life.payments if payment.pending]
-        self.book_it(self.life.make_available(self.pick(data, waiting)))
+        payment = self.pick(data, [one for one in self.life.payments if one.pending])
+        kept = data.draw(st.integers(0, payment.pending))
+        self.book_it(self.life.make_available(payment, kept))
+
+    @precondition(lambda self: any(payment.kept for payment in self.life.payments))
+    @rule(data=st.data())
+    def release_reserve(self, data: st.DataObject) -> None:
+        payment = self.pick(data, [one for one in self.life.payments if one.kept])
+        self.book_it(self.life.release_reserve(payment))
 
     @precondition(lambda self: self.refundable)
     @rule(data=st.data())
@@ -106,7 +114,8 @@ class LegalLives(RuleBasedStateMachine):
     def end_refund(self, data: st.DataObject, done: bool) -> None:
         payment = self.pick(data, [one for one in self.life.payments if one.refunds])
         refund_id = data.draw(st.sampled_from(sorted(payment.refunds)))
-        self.book_it(self.life.end_refund(payment, refund_id, done=done))
+        back = data.draw(st.integers(0, payment.fees - payment.fees_returned)) if done else 0
+        self.book_it(self.life.end_refund(payment, refund_id, done=done, fee_returned=back))
 
     @rule(merchant_id=merchants, currency=currencies, amount=amounts)
     def ask_payout(self, merchant_id: str, currency: str, amount: int) -> None:
@@ -119,6 +128,17 @@ class LegalLives(RuleBasedStateMachine):
     def end_payout(self, data: st.DataObject, paid: bool) -> None:
         payout_id = data.draw(st.sampled_from(self.life.open_payouts))
         self.book_it(self.life.end_payout(payout_id, paid=paid))
+
+    @precondition(lambda self: self.life.paid_payouts)
+    @rule(data=st.data())
+    def return_payout(self, data: st.DataObject) -> None:
+        payout = data.draw(st.sampled_from(self.life.paid_payouts))
+        fee = data.draw(st.integers(0, payout.amount))
+        self.book_it(self.life.return_payout(payout, fee))
+
+    @rule(currency=currencies, amount=amounts, provider_fee=st.integers(0, 50))
+    def settle(self, currency: str, amount: int, provider_fee: int) -> None:
+        self.book_it(self.life.settle(currency, amount, provider_fee))
 
     def booked(self, posting: Posting) -> bool:
         """Whether the money was there; when it was not, nothing has changed."""
@@ -145,6 +165,22 @@ class LegalLives(RuleBasedStateMachine):
             assert totals.credits_pending >= 0
             if name.startswith("merchant:"):
                 assert totals.spendable >= 0
+
+    @invariant()
+    def merchants_hold_what_is_theirs(self) -> None:
+        for merchant_id in MERCHANTS:
+            for currency in CURRENCIES:
+                held = {
+                    name: self.book.totals(name, currency).balance(Side.CREDIT)
+                    for name in (
+                        merchant_pending(merchant_id),
+                        merchant_available(merchant_id),
+                        merchant_reserve(merchant_id),
+                    )
+                }
+                assert sum(held.values()) == self.life.own(merchant_id, currency)
+                kept = self.life.kept(merchant_id, currency)
+                assert held[merchant_reserve(merchant_id)] == kept
 
     @invariant()
     def payments_agree_with_the_books(self) -> None:

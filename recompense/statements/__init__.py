@@ -1,0 +1,1 @@
+"""Statements: what happened to money, for people and for spreadsheets."""
