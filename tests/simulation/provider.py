@@ -6,7 +6,7 @@ fault. Its log of effects is what the invariants believe.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -27,6 +27,7 @@ from recompense.contracts.provider import (
     RefundCall,
     VoidCall,
 )
+from recompense.contracts.settlement import SettlementLine
 from recompense.domain.failures import (
     OutcomeUnknown,
     ProviderAccessDenied,
@@ -150,6 +151,12 @@ class ModelProvider:
         raise NotImplementedError
 
     def fetch_settlement_report(self, report_date: date) -> AsyncIterator[bytes]:
+        """Reports are not read here."""
+        raise NotImplementedError
+
+    def read_settlement_report(
+        self, chunks: Iterable[bytes], report_date: date
+    ) -> Iterator[SettlementLine]:
         """Reports are not read here."""
         raise NotImplementedError
 
