@@ -10,7 +10,7 @@ import structlog
 
 from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.toolbox import Toolbox
+from activities.toolbox import Settlement, Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.observability import configure_logging
@@ -46,6 +46,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             Breakers(database),
             default_provider=settings.default_provider,
             payout_bank=settings.payout_bank,
+            settlement=Settlement.of(database, settings.terms_of_settlement),
         )
         client = await connect(settings)
         await ensure_schedules(client, settings.sweep_interval_seconds)

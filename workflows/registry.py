@@ -7,6 +7,7 @@ from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
+from workflows.reconcile import ReconcileDailyTrigger, ReconcileProvider
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
 from workflows.void import VoidAuthorization
@@ -22,4 +23,6 @@ WORKFLOWS: list[type] = [
     ForgetOrphansOfSaga,
     SweepAuthorizations,
     ReleaseAvailability,
+    ReconcileProvider,
+    ReconcileDailyTrigger,
 ]

@@ -16,10 +16,11 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.toolbox import Toolbox
+from activities.toolbox import Settlement, Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.contracts import words
+from recompense.contracts.reconciliation import SANDBOX_TERMS
 from recompense.contracts.sagas import DECISION_UPDATE_ID, AuthorizeInput
 from recompense.contracts.starting import saga_start
 from recompense.domain.ids import IdPrefix, new_id
@@ -114,6 +115,7 @@ async def running_platform(
         registry.Providers([provider]),
         Breakers(database),
         default_provider="sandbox",
+        settlement=Settlement.of(database, {"sandbox": SANDBOX_TERMS}),
     )
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with database.transaction() as session:
