@@ -82,6 +82,7 @@ class ReconciliationActivities:
                     shelf.load,
                     load.report_id,
                     lambda chunks: port.read_settlement_report(chunks, given.report_date),
+                    look_back_days=self._settlement.terms_of(given.provider).look_back_days,
                 )
             except ReportRefused as refused:
                 return LoadedReport(refused_code=refused.code, refused_message=str(refused))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import ConfigDict, Field, JsonValue, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from api.bodies import Body
 from recompense.domain.money import Amount, Currency
@@ -22,6 +23,11 @@ MetadataValue = Annotated[str, Field(max_length=500)]
 
 def _example(**body: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [body]})
+
+
+def _is_date(text: str) -> str:
+    date.fromisoformat(text)
+    return text
 
 
 def _is_zone(name: str) -> bool:
@@ -176,3 +182,21 @@ class ResolveSaga(Body):
     decision: Literal["retry", "succeeded", "failed"]
     reason: Words
     provider_reference: Token | None = None
+
+
+class CreateReconciliation(Body):
+    """Reconcile a provider's settlement report of one date."""
+
+    model_config = _example(provider="sandbox", date="2026-11-24")
+
+    provider: ProviderName
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_is_date)]
+
+
+class ResolveBreak(Body):
+    """Repair a break."""
+
+    model_config = _example(action="accept", reason="the provider confirmed the fee")
+
+    action: Literal["post", "reverse", "write_off", "accept"]
+    reason: Words

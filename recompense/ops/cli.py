@@ -17,6 +17,8 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "sagas": ("recompense.ops.sagas", "app", "Find, understand and repair sagas."),
     "ledger": ("recompense.ops.ledger", "app", "Check the books and read balances."),
     "providers": ("recompense.ops.providers", "app", "Watch and check providers."),
+    "reconcile": ("recompense.ops.reconcile", "app", "Compare providers' reports with the books."),
+    "breaks": ("recompense.ops.breaks", "app", "See and resolve what reconciliation found."),
     "schedules": ("recompense.ops.schedules", "app", "See, pause and resume schedules."),
     "tokens": ("recompense.ops.tokens", "app", "Make access tokens."),
     "keys": ("recompense.ops.keys", "app", "Make and revoke API keys."),

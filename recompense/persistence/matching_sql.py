@@ -139,7 +139,7 @@ SELECT p.*, m.rule AS settled_by, m.report_id AS settled_report,
            WHEN p.nth > 1 THEN 'duplicate'
            WHEN m.report_id IS NULL AND m.match_key IS NOT NULL THEN 'late'
            WHEN m.match_key IS NOT NULL AND s.report_date <> p.report_date THEN 'duplicate'
-           WHEN NOT ({_APPROVED}) THEN 'state_mismatch'
+           WHEN ({_APPROVED}) IS NOT TRUE THEN 'state_mismatch'
            WHEN p.our_currency <> p.currency THEN 'currency_mismatch'
            WHEN p.our_amount <> p.amount THEN 'amount_mismatch'
            WHEN CAST(:fees AS jsonb) IS NOT NULL AND p.fee <>
@@ -198,11 +198,13 @@ SELECT {kind} AS kind, report_date, report_id, number, kind AS line_kind, match_
 FROM judged WHERE {which}
 """
 _OURS_FINDING = """
-SELECT 'missing_at_provider', CAST(:report_date AS date), NULL, NULL, l.kind, {match_key}, NULL,
-       l.operation_id, l.payment_id, l.effect_key, l.currency,
+SELECT 'missing_at_provider', CAST(:report_date AS date), CAST(NULL AS bigint),
+       CAST(NULL AS integer), l.kind, {match_key}, CAST(NULL AS text), l.operation_id,
+       l.payment_id, l.effect_key, l.currency,
        jsonb_strip_nulls(jsonb_build_object('amount', l.amount, 'currency', l.currency,
            'status', 'approved', 'reference', l.reference)),
-       NULL, NULL, concat_ws('|', 'missing_at_provider', {match_key}, {once})
+       CAST(NULL AS jsonb), CAST(NULL AS text),
+       concat_ws('|', 'missing_at_provider', {match_key}, {once})
 FROM l
 """
 _OUR_EFFECTS = f"""

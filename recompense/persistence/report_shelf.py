@@ -18,6 +18,8 @@ import psycopg
 from recompense.contracts.settlement import ReportEnd, ReportRefused, SettlementLine
 
 CHUNK_BYTES = 1024 * 1024
+_FEW_LINES = 1_000
+_MOST_LINES_PER_EFFECT = 10
 _STATEMENT_TIMEOUT = "SET LOCAL statement_timeout = '15min'"
 _ONE_AT_A_TIME = "SELECT pg_advisory_xact_lock(hashtextextended(%s, 7))"
 _COPY = """
@@ -71,10 +73,11 @@ class ReportShelf:
                 )
         return int(report_id)
 
-    def load(self, report_id: int, read: ReadLines) -> Loaded:
+    def load(self, report_id: int, read: ReadLines, *, look_back_days: int | None = None) -> Loaded:
         """Read a kept report and load its lines, all of them or none; once.
 
-        Raises `ReportRefused`.
+        With `look_back_days` one of far more lines than we made effects in that time is refused: a
+        file of somebody else. Raises `ReportRefused`.
         """
         with self._connected() as connection:
             connection.execute(_ONE_AT_A_TIME, [f"load/{report_id}"])
@@ -83,6 +86,8 @@ class ReportShelf:
                 return loaded
             _refuse_a_repeated_one(connection, report_id)
             loaded = self._copy(connection, report_id, read)
+            if look_back_days is not None and loaded.lines > _FEW_LINES:
+                _refuse_somebody_elses(connection, report_id, loaded, look_back_days)
             connection.execute(
                 "INSERT INTO settlement_loads (report_id, lines, covers_until) VALUES (%s, %s, %s)",
                 (report_id, loaded.lines, loaded.covers_until),
@@ -139,6 +144,20 @@ class ReportShelf:
         with psycopg.connect(self._url, application_name="recompense-reports") as connection:
             connection.execute(_STATEMENT_TIMEOUT)
             yield connection
+
+
+def _refuse_somebody_elses(
+    connection: psycopg.Connection, report_id: int, loaded: Loaded, look_back_days: int
+) -> None:
+    [[effects]] = connection.execute(
+        "SELECT count(*) FROM journal JOIN settlement_reports r ON r.id = %s"
+        " AND r.provider = journal.provider"
+        " WHERE journal.created_at > %s::timestamptz - make_interval(days => %s)",
+        (report_id, loaded.covers_until, look_back_days),
+    )
+    if loaded.lines > _MOST_LINES_PER_EFFECT * effects:
+        message = f"The report has {loaded.lines} lines; we made {effects} effects in its time."
+        raise ReportRefused("report_implausible", message)
 
 
 def _parts(file: IO[bytes]) -> Iterator[bytes]:

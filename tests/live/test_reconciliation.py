@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+from datetime import date, timedelta
+from typing import Any, cast
+from uuid import uuid4
 
 import pytest
 
-from recompense.contracts.reconciliation import ReconciliationView
+from recompense.contracts.reconciliation import (
+    SANDBOX_TERMS,
+    ReconciliationView,
+    SettlementTerms,
+)
 from recompense.desk import reconciliations
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import ledger
@@ -18,21 +23,24 @@ from tests.support.books import assert_books_agree
 from tests.support.platform import MERCHANT, Platform
 from tests.support.scenes import captured
 
-TODAY = datetime.now(UTC).date().isoformat()
-TOMORROW = "2099-01-01"
+
+@pytest.fixture
+def day() -> date:
+    """A date of this test's own: all tests of a session share one Temporal."""
+    return date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)
 
 
-def settle(platform: Platform, day: str = TODAY, corrupt: str | None = None) -> None:
-    body = {"date": day} | ({"corrupt": corrupt} if corrupt else {})
+def settle(platform: Platform, day: date, corrupt: str | None = None) -> None:
+    body = {"date": day.isoformat()} | ({"corrupt": corrupt} if corrupt else {})
     platform.sandbox.http.post("/_control/settle", json=body).raise_for_status()
 
 
-async def reconcile(platform: Platform, day: str = TODAY) -> ReconciliationView:
+async def reconcile(platform: Platform, day: date) -> ReconciliationView:
     given = await reconciliations.begin(
         platform.database,
         new_id(IdPrefix.RECONCILIATION),
         provider="sandbox",
-        report_date=datetime.fromisoformat(day).date(),
+        report_date=day,
         requested_by="finance",
     )
     await reconciliations.start(platform.client, given)
@@ -52,11 +60,13 @@ async def balance(platform: Platform, account: str) -> int:
         return sum(one.balance for one in await ledger.balances(session, account))
 
 
-async def test_settled_captures_reach_the_bank_and_become_available(platform: Platform) -> None:
+async def test_settled_captures_reach_the_bank_and_become_available(
+    platform: Platform, day: date
+) -> None:
     await platform.rows_changed("UPDATE merchants SET availability_rule = 'on_settlement'")
     await captured(platform)
-    settle(platform)
-    first = await reconcile(platform)
+    settle(platform, day)
+    first = await reconcile(platform, day)
     assert (first.status, first.lines, first.matched, first.breaks) == ("clean", 2, 2, 0)
     assert await balance(platform, "provider:sandbox:clearing") == 0
     assert await balance(platform, "bank:main:cash") == 9_900
@@ -64,7 +74,7 @@ async def test_settled_captures_reach_the_bank_and_become_available(platform: Pl
     async with platform.database.transaction() as session:
         (euro,) = await merchant_balances(session, MERCHANT)
     assert (euro.pending, euro.available) == (0, 10_000)
-    again = await reconcile(platform)
+    again = await reconcile(platform, day)
     assert (again.status, again.matched, again.breaks) == ("clean", 2, 0)
     assert await balance(platform, "bank:main:cash") == 9_900
     await assert_books_agree(platform)
@@ -81,18 +91,18 @@ async def test_settled_captures_reach_the_bank_and_become_available(platform: Pl
     ],
 )
 async def test_planted_break_is_found_once_and_closed_by_a_right_report(
-    platform: Platform, corrupt: str, kind: str
+    platform: Platform, day: date, corrupt: str, kind: str
 ) -> None:
     await captured(platform)
-    settle(platform, corrupt=corrupt)
-    found = await reconcile(platform)
+    settle(platform, day, corrupt=corrupt)
+    found = await reconcile(platform, day)
     assert (found.status, found.breaks) == ("breaks", 1)
     assert [one["kind"] for one in await breaks(platform)] == [kind]
-    again = await reconcile(platform)
+    again = await reconcile(platform, day)
     assert (again.status, again.breaks) == ("breaks", 1)
     assert len(await breaks(platform)) == 1
-    settle(platform)
-    right = await reconcile(platform)
+    settle(platform, day)
+    right = await reconcile(platform, day)
     assert (right.status, right.breaks) == ("clean", 0)
     (closed,) = await breaks(platform)
     assert (closed["status"], closed["resolution"]["action"]) == ("resolved", "matched")
@@ -100,14 +110,44 @@ async def test_planted_break_is_found_once_and_closed_by_a_right_report(
     await assert_books_agree(platform)
 
 
-async def test_late_line_closes_its_break(platform: Platform) -> None:
+async def test_late_line_closes_its_break(platform: Platform, day: date) -> None:
     await captured(platform)
-    settle(platform, corrupt="missing")
-    assert (await reconcile(platform)).status == "breaks"
-    settle(platform, TOMORROW)
-    late = await reconcile(platform, TOMORROW)
+    settle(platform, day, corrupt="missing")
+    assert (await reconcile(platform, day)).status == "breaks"
+    tomorrow = day + timedelta(days=1)
+    settle(platform, tomorrow)
+    late = await reconcile(platform, tomorrow)
     assert (late.status, late.lines, late.matched) == ("clean", 1, 1)
     (closed,) = await breaks(platform)
     assert closed["resolution"]["action"] == "matched"
     assert await balance(platform, "bank:main:cash") == 9_900
     await assert_books_agree(platform)
+
+
+async def test_report_that_does_not_come_ends_as_failed_with_its_reason(
+    platform: Platform, day: date
+) -> None:
+    hasty = SANDBOX_TERMS.model_copy(
+        update={"report_retry_seconds": 0.2, "report_deadline_seconds": 0.5}
+    )
+    assert platform.tools.settlement is not None
+    cast("dict[str, SettlementTerms]", platform.tools.settlement.terms)["sandbox"] = hasty
+    failed = await reconcile(platform, day)
+    assert failed.status == "failed"
+    assert failed.failure is not None
+    assert failed.failure.code == "report_not_there"
+
+
+async def test_lost_webhook_is_found_by_the_report_and_pulled(
+    platform: Platform, day: date
+) -> None:
+    payment = await captured(platform)
+    key = f"{payment.id}:capture:1"
+    await platform.rows_changed(
+        "UPDATE journal SET outcome_kind = NULL, outcome = NULL, final = false, booked = false,"
+        f" recorded_at = NULL WHERE effect_key = '{key}'"
+    )
+    settle(platform, day)
+    assert (await reconcile(platform, day)).status == "breaks"
+    (found,) = await breaks(platform)
+    assert (found["kind"], found["effect_key"]) == ("state_mismatch", key)

@@ -6,7 +6,7 @@ fault. Its log of effects is what the invariants believe.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -154,10 +154,7 @@ class ModelProvider:
         """Reports are not read here."""
         raise NotImplementedError
 
-    def read_settlement_report(
-        self, chunks: Iterable[bytes], report_date: date
-    ) -> Iterator[SettlementLine]:
-        """Reports are not read here."""
+    def read_settlement_report(self, chunks: object, report_date: date) -> Iterator[SettlementLine]:
         raise NotImplementedError
 
     async def aclose(self) -> None:
