@@ -15,7 +15,7 @@ from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.observability import configure_logging
 from recompense.persistence.database import Database
-from recompense.schedules import ensure_schedules
+from recompense.schedules import ensure_schedules, reconciliation_schedules
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
 from recompense.upkeep import keep_sealing
@@ -49,7 +49,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             settlement=Settlement.of(database, settings.terms_of_settlement),
         )
         client = await connect(settings)
-        await ensure_schedules(client, settings.sweep_interval_seconds)
+        daily = reconciliation_schedules(settings.providers, settings.reconcile_at)
+        await ensure_schedules(client, settings.sweep_interval_seconds, daily)
         sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
         stack.callback(sealing.cancel)
         workers = make_workers(

@@ -17,6 +17,7 @@ from temporalio import activity
 from activities.toolbox import Settlement, Toolbox
 from recompense.contracts.provider import ProviderOperation
 from recompense.contracts.reconciliation import (
+    CheckedBalances,
     Compared,
     FetchedReport,
     FinishReconciliation,
@@ -30,7 +31,7 @@ from recompense.contracts.settlement import ReportRefused
 from recompense.contracts.steps import PageDone, PageRequest
 from recompense.domain.failures import InvariantBroken
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.persistence import matching, reconciling
+from recompense.persistence import balance_check, matching, reconciling
 
 HEARTBEAT_SECONDS = 2.0
 SCHEDULED_BY = "recompense:schedule"
@@ -106,6 +107,13 @@ class ReconciliationActivities:
         async with self._settlement.database.transaction() as session:
             last = await reconciling.release_settled(session, page.cursor, page.page_size)
             return PageDone(handled=0 if last is None else 1, cursor=last)
+
+    @activity.defn(name="reconciliation.check")
+    async def check(self) -> CheckedBalances:
+        """Compare what providers owe us with the journal, and have what stays unknown pulled."""
+        providers = sorted(self._tools.providers.names)
+        async with _beating(), self._settlement.database.transaction() as session:
+            return await balance_check.check(session, providers)
 
     @activity.defn(name="reconciliation.finish")
     async def finish(self, finish: FinishReconciliation) -> str:

@@ -90,6 +90,7 @@ def reconciliation_activities(tools: Toolbox) -> list[Activity]:
         reconciliation.compare,
         reconciliation.release,
         reconciliation.finish,
+        reconciliation.check,
     ]
 
 

@@ -20,6 +20,7 @@ from temporalio.client import (
 )
 
 from recompense.contracts.provider import Frozen
+from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
 from recompense.contracts.starting import TASK_TIMEOUT
 
@@ -28,6 +29,12 @@ _CATCH_UP_WINDOW = timedelta(minutes=1)
 year.
 """
 
+
+_A_DAY_MISSED = timedelta(hours=23)
+"""A reconciliation that was missed is made up for: its date is the one it was scheduled for."""
+
+CHECK_SECONDS = 3_600.0
+"""How often the balances with providers are checked against the journal."""
 
 RELAY_SECONDS = 15.0
 """How soon an event that was stored and not applied is taken up again."""
@@ -42,6 +49,8 @@ class PlannedSchedule:
     arguments: Sequence[Frozen]
     every_seconds: float
     note: str
+    offset_seconds: float = 0
+    catch_up: timedelta = _CATCH_UP_WINDOW
 
     def schedule(self) -> Schedule:
         """The schedule in Temporal's words. A run that is late is skipped, never doubled."""
@@ -55,11 +64,14 @@ class PlannedSchedule:
                 static_summary=self.note,
             ),
             spec=ScheduleSpec(
-                intervals=[ScheduleIntervalSpec(every=timedelta(seconds=self.every_seconds))]
+                intervals=[
+                    ScheduleIntervalSpec(
+                        every=timedelta(seconds=self.every_seconds),
+                        offset=timedelta(seconds=self.offset_seconds),
+                    )
+                ]
             ),
-            policy=SchedulePolicy(
-                overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP_WINDOW
-            ),
+            policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=self.catch_up),
         )
 
 
@@ -90,13 +102,42 @@ def planned_schedules(sweep_seconds: float) -> tuple[PlannedSchedule, ...]:
     )
 
 
-async def ensure_schedules(client: Client, sweep_seconds: float) -> None:
+def reconciliation_schedules(
+    providers: Sequence[str], reconcile_at: str
+) -> tuple[PlannedSchedule, ...]:
+    """One reconciliation a day for each provider, at `HH:MM` in UTC, and the hourly check."""
+    hours, minutes = reconcile_at.split(":")
+    daily = (
+        PlannedSchedule(
+            f"reconcile-{provider}",
+            RECONCILE_DAILY,
+            (ReconcileDaily(provider=provider),),
+            timedelta(days=1).total_seconds(),
+            f"Reconcile the report that {provider} made of the day before",
+            offset_seconds=int(hours) * 3_600 + int(minutes) * 60,
+            catch_up=_A_DAY_MISSED,
+        )
+        for provider in providers
+    )
+    check = PlannedSchedule(
+        "check-balances",
+        CHECK_BALANCES,
+        (),
+        CHECK_SECONDS,
+        "Check what providers owe us against the journal, and ask again for what stays unknown",
+    )
+    return (*daily, check)
+
+
+async def ensure_schedules(
+    client: Client, sweep_seconds: float, reconciled: Sequence[PlannedSchedule] = ()
+) -> None:
     """Make the schedules that are missing and bring the others up to date; safe to run at any time,
     by several processes at once. A schedule that somebody has paused stays paused.
 
     Raises `RPCError` when Temporal does not answer.
     """
-    for planned in planned_schedules(sweep_seconds):
+    for planned in (*planned_schedules(sweep_seconds), *reconciled):
         try:
             await client.create_schedule(planned.schedule_id, planned.schedule())
         except ScheduleAlreadyRunningError:

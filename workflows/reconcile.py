@@ -8,11 +8,17 @@ from typing import Any
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy, SearchAttributeKey, WorkflowIDReusePolicy
-from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
 
 from recompense.contracts import activities
 from recompense.contracts import reconciliation_activities as steps
 from recompense.contracts.reconciliation import (
+    CheckedBalances,
     Compared,
     FetchedReport,
     FinishReconciliation,
@@ -167,6 +173,27 @@ class ReconcileDailyTrigger:
             # It runs, or has run: this start was made before.
             workflow.logger.info("started before", extra={"reconciliation": given.workflow_id})
         return given.workflow_id
+
+
+@workflow.defn(name="CheckBalances")
+class CheckBalances:
+    """Scheduled: what providers owe us by the ledger is what the journal says.
+
+    A difference is red: a person has to look.
+    """
+
+    @workflow.run
+    async def run(self) -> str:
+        """Check all providers. Returns what was seen; fails with what differs."""
+        found: CheckedBalances = await workflow.execute_activity(steps.check_balances, **_BULK)
+        if found.differences:
+            told = "; ".join(
+                f"{one.provider} {one.currency}: {one.in_ledger} in the ledger,"
+                f" {one.in_journal} in the journal"
+                for one in found.differences
+            )
+            raise ApplicationError(told, type="BalancesDiffer", non_retryable=True)
+        return f"all balances agree; {found.asked_again} effects are asked about again"
 
 
 def _fetching(provider: str, plan: ReconcilePlan) -> dict[str, Any]:

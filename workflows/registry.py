@@ -7,7 +7,7 @@ from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
-from workflows.reconcile import ReconcileDailyTrigger, ReconcileProvider
+from workflows.reconcile import CheckBalances, ReconcileDailyTrigger, ReconcileProvider
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
 from workflows.void import VoidAuthorization
@@ -25,4 +25,5 @@ WORKFLOWS: list[type] = [
     ReleaseAvailability,
     ReconcileProvider,
     ReconcileDailyTrigger,
+    CheckBalances,
 ]

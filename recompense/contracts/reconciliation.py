@@ -18,6 +18,7 @@ from recompense.domain.money import Currency
 
 RECONCILE_PROVIDER = "ReconcileProvider"
 RECONCILE_DAILY = "ReconcileDaily"
+CHECK_BALANCES = "CheckBalances"
 """The explicit type names under which the workflows are registered; they stand in histories."""
 
 
@@ -176,6 +177,22 @@ class OpenReconciliation(Frozen):
 
     provider: str
     report_date: date
+
+
+class BalanceDifference(Frozen):
+    """Where the clearing account of a provider is not what the journal says that it should be."""
+
+    provider: str
+    currency: str
+    in_ledger: int
+    in_journal: int
+
+
+class CheckedBalances(Frozen):
+    """What the hourly check found, and how many effects it asks the provider about again."""
+
+    differences: tuple[BalanceDifference, ...] = ()
+    asked_again: int = 0
 
 
 class ReconciliationFailure(Frozen):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from recompense.contracts.reconciliation import (
+    CheckedBalances,
     Compared,
     FetchedReport,
     FinishReconciliation,
@@ -58,4 +59,10 @@ async def release_settled(page: PageRequest) -> PageDone:
 @activity.defn(name="reconciliation.finish")
 async def finish_reconciliation(finish: FinishReconciliation) -> str:
     """End the reconciliation, and say how."""
+    raise NotImplementedError
+
+
+@activity.defn(name="reconciliation.check")
+async def check_balances() -> CheckedBalances:
+    """Compare what providers owe us with the journal, and have what stays unknown pulled."""
     raise NotImplementedError

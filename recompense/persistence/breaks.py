@@ -161,7 +161,19 @@ def _in_two_currencies(row: Break, asked: Resolving, line: Line | None) -> _Repa
         _posting(row, asked, came, came.difference, row.currency, "resolved"),
         _posting(row, asked, ours, ours.difference, str(expected["currency"]), "resolved.ours"),
     )
-    return _Repair(tuple(posting for posting in postings if posting is not None))
+    settled = SettlementMatch(
+        match_key=str(row.match_key),
+        provider=row.provider,
+        report_id=row.report_id,
+        number=row.number,
+        kind=row.line_kind,
+        rule=str(row.rule),
+        clearing=-ours.clearing,
+        fee=0,
+        currency=str(expected["currency"]),
+        operation_id=row.operation_id or "",
+    )
+    return _Repair(tuple(posting for posting in postings if posting is not None), match=settled)
 
 
 def _posting(
