@@ -160,8 +160,6 @@ class ModelProvider:
     async def aclose(self) -> None:
         """Nothing to close."""
 
-    # A money call
-
     async def _move(self, call: AnyMoneyCall) -> Outcome:
         fault = self._fault(call.operation)
         kind = fault.kind if fault else ""
