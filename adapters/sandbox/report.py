@@ -96,8 +96,7 @@ def _line(row: list[str], number: int, report_date: date) -> SettlementLine:
     if net != sign * amount - fee:
         message = f"Line {number} does not add up: {amount} less {fee} is not {net}."
         raise ReportRefused("report_inconsistent", message)
-    # The values are checked above, and a report may have millions of them.
-    return SettlementLine.model_construct(
+    return SettlementLine(
         number=number,
         kind=kind,
         provider_reference=_name(row[4], number),

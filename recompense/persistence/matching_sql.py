@@ -13,6 +13,8 @@ PREPARE = (
     text("SET LOCAL statement_timeout = '15min'"),
     text("SET LOCAL work_mem = '64MB'"),
     text("SET LOCAL temp_buffers = '32MB'"),
+    # The tables of this transaction are read in whole: rough statistics are enough.
+    text("SET LOCAL default_statistics_target = 10"),
 )
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('compare/' || :provider, 7))")
 
@@ -151,7 +153,7 @@ SELECT p.*, m.rule AS settled_by, m.report_id AS settled_report,
 FROM (
     SELECT paired.*, row_number() OVER (
         PARTITION BY coalesce(match_key, concat('line ', coalesce(
-            line_key, provider_reference, CAST(number AS text)), ' ', kind))
+            line_key, provider_reference, CAST(number AS text)), ' ', kind)) COLLATE "C"
         ORDER BY report_date, report_id, number) AS nth
     FROM paired
 ) AS p

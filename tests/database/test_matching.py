@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy.exc import DBAPIError
 
+from adapters.sandbox.report import read_report
+from recompense.persistence.balance_check import check
 from recompense.persistence.database import Database
-from tests.support.settling import DAY, NOON, Counter, effect_line
+from tests.support.census import SOAK
+from tests.support.commit_proxy import Fault, commit_proxy
+from tests.support.settling import DAY, NOON, Counter, effect_line, report_of
 from tests.support.stage import assert_in_order
 
 NEXT_DAY = DAY + timedelta(days=1)
@@ -185,3 +191,63 @@ async def test_many_breaks_are_opened_page_by_page(counter: Counter) -> None:
 async def test_empty_report_of_a_date_without_effects_is_clean(counter: Counter) -> None:
     found = await counter.compare([], date(2026, 11, 23))
     assert (found.lines, found.opened) == (0, 0)
+
+
+LINES = 1_000_000 if SOAK else 20_000
+MOST_MEGABYTES = 300
+
+
+async def test_long_report_is_compared_in_bounded_memory(counter: Counter) -> None:
+    """As much as the worker process of this size may take: the lines are never in it together."""
+    counter.effects(LINES)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    report_id = counter.keep_many(LINES)
+    counter.shelf.load(report_id, lambda chunks: read_report(chunks, DAY), look_back_days=35)
+    compared = await counter.compare_again(report_id)
+    assert (compared.lines, compared.matched, compared.opened) == (LINES, LINES, 0)
+    assert await counter.balance("bank:main:cash") == LINES * 990
+    grown = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    assert grown < (MOST_MEGABYTES if SOAK else 30)
+
+
+@pytest.mark.parametrize("fault", [Fault.CUT_BEFORE, Fault.CUT_AFTER])
+async def test_comparison_whose_commit_is_cut_settles_once(counter: Counter, fault: Fault) -> None:
+    counter.effect(1)
+    report_id = counter.keep(report_of([effect_line(1), effect_line(2)]))
+    counter.shelf.load(report_id, lambda chunks: read_report(chunks, DAY))
+    async with commit_proxy(counter.url) as proxy:
+        broken = Counter(counter.url, Database(proxy.url))
+        given = await broken.begin(DAY)
+        proxy.break_commit(fault, 1)
+        with pytest.raises(DBAPIError):
+            await broken.compare_given(given, report_id)
+        assert proxy.fired
+        compared = await broken.compare_given(given, report_id)
+        await broken.database.close()
+    assert (compared.matched, len(counter.breaks())) == (1, 1)
+    assert await counter.balance("bank:main:cash") == 990
+    assert len(counter.rows("SELECT * FROM ledger_postings")) == 1
+
+
+async def test_check_finds_what_no_settlement_explains(counter: Counter) -> None:
+    counter.captured(1)
+    counter.captured(2)
+    async with counter.database.transaction() as session:
+        assert (await check(session, ["sandbox"])).differences == ()
+    await counter.compare([effect_line(1)])
+    async with counter.database.transaction() as session:
+        assert (await check(session, ["sandbox"])).differences == ()
+    counter.effect(3)
+    async with counter.database.transaction() as session:
+        (found,) = (await check(session, ["sandbox"])).differences
+    assert (found.currency, found.in_ledger, found.in_journal) == ("EUR", 1_000, 2_000)
+
+
+async def test_check_asks_once_a_day_about_what_nobody_told_of(counter: Counter) -> None:
+    key = counter.effect(1, outcome=None)
+    counter.rows("UPDATE journal SET first_sent_at = now() - interval '2 hours' RETURNING 1")
+    for asked in (1, 0):
+        async with counter.database.transaction() as session:
+            assert (await check(session, ["sandbox"])).asked_again == asked
+    (event,) = counter.rows("SELECT * FROM provider_events")
+    assert (event["effect_key"], event["status"]) == (key, "received")

@@ -11,7 +11,12 @@ import psycopg
 import pytest
 
 from adapters.sandbox.report import read_report
-from recompense.contracts.settlement import ReportEnd, ReportRefused, SettlementLine
+from recompense.contracts.settlement import (
+    ReportEnd,
+    ReportRefused,
+    SettlementKind,
+    SettlementLine,
+)
 from recompense.persistence.report_shelf import CHUNK_BYTES, ReportShelf
 from tests.support.settling import DAY, NOON, effect_line, report_of
 
@@ -113,6 +118,39 @@ def test_two_copies_of_the_step_load_the_report_once(database_url: str) -> None:
         copy.join()
     assert loaded == [50] * 4
     assert count(database_url, "settlement_lines") == 50
+
+
+AWKWARD = "a\\b\tc\nd\re\\N,=cmd|' /C calc'!A0\u00e9"
+
+
+def named(name: str | None) -> SettlementLine:
+    return SettlementLine(
+        number=1,
+        kind=SettlementKind.OTHER,
+        provider_reference=name,
+        amount=0,
+        net=0,
+        currency="EUR",
+    )
+
+
+@pytest.mark.parametrize("name", [AWKWARD, "\\N", "", None])
+def test_what_a_line_holds_is_stored_as_it_is(database_url: str, name: str | None) -> None:
+    shelf = ReportShelf(database_url)
+    report_id = keep(shelf, b"any")
+    shelf.load(report_id, lambda _: iter([named(name)]))
+    with psycopg.connect(database_url) as connection:
+        [[stored]] = connection.execute("SELECT provider_reference FROM settlement_lines")
+    assert stored == name
+
+
+@pytest.mark.parametrize("name", ["a\0b", "a\ud800b"])
+def test_what_no_database_can_hold_is_refused(database_url: str, name: str) -> None:
+    shelf = ReportShelf(database_url)
+    line = SettlementLine.model_construct(**(dict(named("x")) | {"provider_reference": name}))
+    with pytest.raises(ReportRefused):
+        shelf.load(keep(shelf, b"any"), lambda _: iter([line]))
+    assert count(database_url, "settlement_lines") == 0
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import tempfile
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -34,6 +35,21 @@ _COLUMNS = (
     "line,operation,reference,effect_key,object_id,amount,fee,net,currency,effected_at,"
     "report_date,report_lines,written_at"
 ).split(",")
+
+_MANY_OPERATIONS = """
+INSERT INTO operations (saga_id, kind, operation_id, payment_id, merchant_id, input, requested_by,
+    attempt, attempt_state, saga_state)
+SELECT 'capture/cap_' || i, 'capture', 'cap_' || i, 'pay_' || i, 'mer_1', '{}', 'test', 1,
+    'recorded', 'done' FROM generate_series(1, %s) AS i
+"""
+_MANY_EFFECTS = """
+INSERT INTO journal (saga_id, step, attempt, leg, provider, operation_id, effect_key, call,
+    call_digest, right_try, outcome_kind, outcome, final, booked, recorded_at, calls, created_at)
+SELECT 'capture/cap_' || i, 'capture', 1, 1, 'sandbox', 'cap_' || i, 'cap_' || i || ':capture:1',
+    '{"operation": "capture", "amount": 1000, "currency": "EUR"}', '', 1, 'approved',
+    '{"kind": "approved", "reference": "ct"}', true, true, %(at)s, '[]', %(at)s
+FROM generate_series(1, %(count)s) AS i
+"""
 
 
 def effect_line(number: int, operation: str = "capture", **changes: Any) -> dict[str, Any]:
@@ -143,6 +159,23 @@ class Counter:
                 (outcome, json.dumps({"kind": outcome, "reference": "ct"}), key),
             )
 
+    def effects(self, count: int) -> None:
+        """Journal many captures."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(_MANY_OPERATIONS, [count])
+            connection.execute(_MANY_EFFECTS, {"at": NOON - timedelta(hours=1), "count": count})
+
+    def keep_many(self, count: int) -> int:
+        """Keep a report about as many captures, made line by line."""
+        with tempfile.TemporaryFile() as file:
+            file.write((",".join(_COLUMNS) + "\n").encode())
+            for number in range(1, count + 1):
+                line = effect_line(number)
+                values = [line[name] for name in _COLUMNS[1:10]]
+                whole = [DAY.isoformat(), count, NOON.isoformat()]
+                file.write((",".join(map(str, [number, *values, *whole])) + "\n").encode())
+            return self.shelf.keep(PROVIDER, DAY, file)
+
     def keep(self, raw: bytes, day: date = DAY) -> int:
         """Keep a report."""
         return self.shelf.keep(PROVIDER, day, io.BytesIO(raw))
@@ -157,14 +190,21 @@ class Counter:
 
     async def compare_again(self, report_id: int, day: date = DAY) -> Compared:
         """Compare a loaded report."""
+        return await self.compare_given(await self.begin(day), report_id)
+
+    async def begin(self, day: date) -> ReconcileInput:
+        """Make the row of a reconciliation."""
         async with self.database.transaction() as session:
-            given = await reconciling.begin(
+            return await reconciling.begin(
                 session,
                 new_id(IdPrefix.RECONCILIATION),
                 provider=PROVIDER,
                 report_date=day,
                 requested_by="test",
             )
+
+    async def compare_given(self, given: ReconcileInput, report_id: int) -> Compared:
+        """Compare a loaded report for a reconciliation that is there."""
         async with self.database.transaction() as session:
             comparison = matching.Comparison(given, report_id, self.terms, "main")
             compared = await matching.compare(session, comparison)
