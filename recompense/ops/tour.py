@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -22,30 +21,12 @@ from recompense.ops.terminal import (
     settings_of,
     told_to_the_person,
 )
-from recompense.ops.tour_client import Guide, Json, TourFailed, expect, saga_path
+from recompense.ops.tour_client import Chapter, Guide, Json, TourFailed, expect, saga_path
+from recompense.ops.tour_finance import reconciles
 from recompense.stack.files import StackFile, StackPaths
 from recompense.stack.tokens import DEMO_MERCHANT
 
 _EUR = "EUR"
-
-
-@dataclass
-class Chapter:
-    """One story of the tour: what was seen, and where to look at it."""
-
-    title: str
-    lines: list[str] = field(default_factory=list)
-    sagas: list[tuple[str, str]] = field(default_factory=list)
-
-    def told(self, line: str) -> None:
-        """A statement that holds."""
-        self.lines.append(line)
-
-    async def shows(self, guide: Guide, workflow_id: str) -> Json:
-        """A saga that can be looked at."""
-        saga = await guide.saga(workflow_id)
-        self.sagas.append((workflow_id, str(saga["ui_url"])))
-        return saga
 
 
 def take_tour(data_dir: Path | None) -> int:
@@ -99,7 +80,8 @@ async def _chapters(guide: Guide, console: Console) -> None:
     # Only now: the provider has to stay away until both stories have come to their turn.
     await guide.clear_faults()
     _print(console, 6, await _is_resolved(guide, asked, waiting))
-    _print(console, 7, await _balances(guide))
+    _print(console, 7, await reconciles(guide))
+    _print(console, 8, await _balances(guide))
     console.print(
         "Look at any saga above in the Temporal UI, or with `recompense sagas show <id>`."
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -100,12 +100,36 @@ class Guide:
         answer = await self.http.delete(f"{self.stack.sandbox_url}/_control/faults")
         answer.raise_for_status()
 
+    async def settle(self, date: str, corrupt: str | None = None) -> None:
+        """Have the sandbox write its report of a date, perhaps with a planted break."""
+        body = {"date": date} | ({"corrupt": corrupt} if corrupt else {})
+        _body(await self.http.post(f"{self.stack.sandbox_url}/_control/settle", json=body))
+
     async def effects(self, reference: str) -> list[Json]:
         """What the provider itself says that it did for one operation."""
         url = f"{self.stack.sandbox_url}/_control/effects"
         answer = _body(await self.http.get(url, params={"reference": reference}))
         effects: list[Json] = answer["data"]
         return effects
+
+
+@dataclass
+class Chapter:
+    """One story of the tour: what was seen, and where to look at it."""
+
+    title: str
+    lines: list[str] = field(default_factory=list)
+    sagas: list[tuple[str, str]] = field(default_factory=list)
+
+    def told(self, line: str) -> None:
+        """A statement that holds."""
+        self.lines.append(line)
+
+    async def shows(self, guide: Guide, workflow_id: str) -> Json:
+        """A saga that can be looked at."""
+        saga = await guide.saga(workflow_id)
+        self.sagas.append((workflow_id, str(saga["ui_url"])))
+        return saga
 
 
 def saga_path(workflow_id: str) -> str:

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
@@ -124,6 +125,17 @@ def _watch_transactions(points: _Points) -> None:
         points.reached("after_commit")
 
     Database.work = watched  # type: ignore[assignment,method-assign]  # a test's own worker
+    transaction = Database.transaction
+
+    @asynccontextmanager
+    async def watched_bulk(database: Database) -> AsyncIterator[AsyncSession]:
+        async with transaction(database) as session:
+            yield session
+            await session.flush()
+            points.reached("before_commit")
+        points.reached("after_commit")
+
+    Database.transaction = watched_bulk  # type: ignore[assignment,method-assign]  # as above
 
 
 def _watch_calls(points: _Points) -> None:
