@@ -10,7 +10,6 @@ from typing import Any
 
 from temporalio.client import WorkflowFailureError
 
-from recompense.contracts.provider import Frozen
 from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
@@ -272,12 +271,12 @@ async def reconciled_daily(platform: Platform) -> str:
     """The schedule's own start of a reconciliation."""
     await _settled(platform, date(2026, 11, 26))
     daily = ReconcileDaily(provider="sandbox", report_date=date(2026, 11, 26))
-    return await _carried(platform, RECONCILE_DAILY, daily)
+    return await _run(platform, RECONCILE_DAILY, daily)
 
 
 async def checked_balances(platform: Platform) -> str:
     """The hourly check."""
-    return await _carried(platform, CHECK_BALANCES)
+    return await _run(platform, CHECK_BALANCES)
 
 
 async def _settled(platform: Platform, day: date) -> None:
@@ -297,14 +296,6 @@ async def _reconciled(platform: Platform, day: date) -> str:
     await reconciliations.start(platform.client, given)
     await platform.client.get_workflow_handle(given.workflow_id).result()
     return given.workflow_id
-
-
-async def _carried(platform: Platform, workflow: str, *arguments: Frozen) -> str:
-    handle = await platform.client.start_workflow(
-        workflow, args=arguments, id=f"recorded-{workflow}", task_queue=SAGA_TASK_QUEUE
-    )
-    await handle.result()
-    return handle.id
 
 
 async def a_payment(platform: Platform, **changes: object) -> dict[str, Any]:
