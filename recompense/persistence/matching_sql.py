@@ -34,7 +34,7 @@ _SAME_KIND = f"""
  OR (l.kind = 'payout_return' AND j.call->>'operation' = 'create_payout'))
 """
 _EFFECT = """
-j.effect_key AS matched_key, j.operation_id AS our_operation, o.payment_id,
+j.effect_key AS matched_key, j.operation_id AS our_operation, j.saga_id,
 CASE WHEN l.kind = 'payout_return' AND j.call->>'operation' = 'create_payout'
      THEN j.effect_key || '#returned' ELSE j.effect_key END AS match_key,
 CAST(coalesce(j.outcome->>'amount', j.call->>'amount') AS bigint) AS our_amount,
@@ -62,7 +62,6 @@ SELECT l.report_id, l.number, l.report_date, l.kind, l.provider_reference,
        {_EFFECT}
 FROM l
 LEFT JOIN journal j ON j.effect_key = l.effect_key AND j.provider = :provider AND {_SAME_KIND}
-LEFT JOIN operations o ON o.saga_id = j.saga_id
 """)  # noqa: S608 - constants of this file
 
 _ANYTHING_UNPAIRED = """
@@ -76,7 +75,7 @@ def _second_rule(rule: str, named: str, same: str) -> str:
     """
     return f"""
 UPDATE paired SET rule = '{rule}', matched_key = found.matched_key,
-    our_operation = found.our_operation, payment_id = found.payment_id,
+    our_operation = found.our_operation, saga_id = found.saga_id,
     match_key = found.match_key, our_amount = found.our_amount, our_currency = found.our_currency,
     outcome_kind = found.outcome_kind, payout_state = found.payout_state,
     of_payout = found.of_payout, recorded_at = found.recorded_at
@@ -90,7 +89,6 @@ FROM (
         AND j.call->>'currency' = l.currency
         AND j.created_at > CAST(:covers_until AS timestamptz)
             - make_interval(days => :look_back_days)
-    LEFT JOIN operations o ON o.saga_id = j.saga_id
     WHERE l.match_key IS NULL AND {named}
       AND NOT EXISTS (SELECT FROM paired taken WHERE taken.matched_key = j.effect_key)
 ) AS found
@@ -185,7 +183,8 @@ FROM settled GROUP BY currency ORDER BY currency
 
 _LINE_FINDING = """
 SELECT {kind} AS kind, report_date, report_id, number, kind AS line_kind, match_key, rule,
-       coalesce(our_operation, line_operation) AS operation_id, payment_id,
+       coalesce(our_operation, line_operation) AS operation_id,
+       (SELECT o.payment_id FROM operations o WHERE o.saga_id = judged.saga_id) AS payment_id,
        coalesce(matched_key, line_key) AS effect_key, currency,
        CASE WHEN match_key IS NOT NULL THEN jsonb_strip_nulls(jsonb_build_object(
            'amount', our_amount, 'fee', our_fee, 'currency', our_currency,
