@@ -101,13 +101,14 @@ async def _values(connection: AsyncConnection, comparison: Comparison) -> dict[s
 
 
 async def _judge(connection: AsyncConnection, values: dict[str, Any]) -> None:
-    await connection.execute(matching_sql.PAIR, values)
-    await connection.execute(matching_sql.ANALYZE_PAIRED)
-    for unpaired, pair in matching_sql.SECOND_RULES:
-        if (await connection.execute(unpaired)).scalar_one():
-            await connection.execute(pair, values)
     await connection.execute(matching_sql.JUDGE, values)
     await connection.execute(matching_sql.ANALYZE_JUDGED)
+    again = False
+    for unpaired, pair in matching_sql.SECOND_RULES:
+        if (await connection.execute(unpaired)).scalar_one():
+            again |= (await connection.execute(pair, values)).rowcount > 0
+    if again:
+        await connection.execute(matching_sql.JUDGE_AGAIN, values)
 
 
 async def _settle(

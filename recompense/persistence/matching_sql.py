@@ -1,7 +1,7 @@
 """The statements that compare a report with our books, in bulk.
 
-They run in one transaction, over tables of that transaction: `paired` holds each line with the
-effect it is about, `judged` what that says, `findings` what becomes a break.
+They run in one transaction, over tables of that transaction: `judged` holds each line with the
+effect it is about and what that says, `findings` what becomes a break.
 """
 
 from __future__ import annotations
@@ -42,9 +42,43 @@ j.call->>'currency' AS our_currency, j.outcome_kind, j.payout_state,
 j.call->>'operation' = 'create_payout' AS of_payout, j.recorded_at
 """
 
+_APPROVED = """
+(p.outcome_kind = 'approved' OR (p.kind = 'payout' AND p.outcome_kind = 'pending'))
+AND (p.kind <> 'payout_return' OR NOT p.of_payout OR EXISTS (
+    SELECT FROM payouts WHERE payouts.id = p.our_operation AND payouts.status = 'returned'))
+"""
+# A kind without terms is free of charge where there are any terms at all.
+_OUR_FEE = """
+CASE WHEN CAST(:fees AS jsonb) IS NULL THEN p.fee
+     ELSE p.amount * coalesce(CAST(f.terms->>'basis_points' AS bigint), 0) / 10000
+          + coalesce(CAST(f.terms->>'fixed' AS bigint), 0) END
+"""
+_JUDGEMENT = f"""
+m.rule AS settled_by, s.report_date AS settled_date, {_OUR_FEE} AS our_fee,
+p.recorded_at < CAST(:covers_until AS timestamptz)
+    - make_interval(days => :late_after_days) AS comes_late,
+CASE
+    WHEN p.kind = 'fee' OR (p.kind = 'other' AND p.net = 0) THEN 'agrees'
+    WHEN p.match_key IS NULL THEN 'missing_here'
+    WHEN p.nth > 1 THEN 'duplicate'
+    WHEN m.report_id IS NULL AND m.match_key IS NOT NULL THEN 'late'
+    WHEN m.match_key IS NOT NULL AND s.report_date <> p.report_date THEN 'duplicate'
+    WHEN ({_APPROVED}) IS NOT TRUE THEN 'state_mismatch'
+    WHEN p.our_currency <> p.currency THEN 'currency_mismatch'
+    WHEN p.our_amount <> p.amount THEN 'amount_mismatch'
+    WHEN p.fee <> {_OUR_FEE} THEN 'fee_mismatch'
+    ELSE 'agrees'
+END AS verdict
+"""
+_SETTLED_BEFORE = """
+LEFT JOIN settlement_matches m ON m.match_key = p.match_key
+LEFT JOIN settlement_reports s ON s.id = m.report_id
+LEFT JOIN LATERAL (SELECT CAST(:fees AS jsonb)->p.kind AS terms) AS f ON true
+"""
+
 # The lines of the report, and those of earlier ones that waited for what we did not know then.
-PAIR = text(f"""
-CREATE TEMPORARY TABLE paired ON COMMIT DROP AS
+JUDGE = text(f"""
+CREATE TEMPORARY TABLE judged ON COMMIT DROP AS
 WITH l AS (
     SELECT l.*, CAST(:report_date AS date) AS report_date
     FROM settlement_lines l WHERE l.report_id = :report_id
@@ -55,17 +89,39 @@ WITH l AS (
       AND ((b.status = 'open' AND b.kind IN ('missing_here', 'state_mismatch'))
            OR (b.kind = 'state_mismatch' AND b.resolution->>'action' = 'post'))
 )
-SELECT l.report_id, l.number, l.report_date, l.kind, l.provider_reference,
-       l.operation_id AS line_operation, l.effect_key AS line_key,
-       l.amount, l.fee, l.net, l.currency,
-       CASE WHEN j.effect_key IS NOT NULL THEN 'effect_key' END AS rule,
-       {_EFFECT}
-FROM l
-LEFT JOIN journal j ON j.effect_key = l.effect_key AND j.provider = :provider AND {_SAME_KIND}
+SELECT p.*, {_JUDGEMENT}
+FROM (
+    SELECT l.report_id, l.number, l.report_date, l.kind, l.provider_reference,
+           l.operation_id AS line_operation, l.effect_key AS line_key,
+           l.amount, l.fee, l.net, l.currency,
+           CASE WHEN j.effect_key IS NOT NULL THEN 'effect_key' END AS rule,
+           {_EFFECT},
+           row_number() OVER (
+               PARTITION BY coalesce(l.effect_key, l.provider_reference, CAST(l.number AS text))
+                   COLLATE "C", l.kind
+               ORDER BY l.report_date, l.report_id, l.number) AS nth
+    FROM l
+    LEFT JOIN journal j ON j.effect_key = l.effect_key AND j.provider = :provider
+        AND {_SAME_KIND}
+) AS p
+{_SETTLED_BEFORE}
+""")  # noqa: S608 - constants of this file
+ANALYZE_JUDGED = text("ANALYZE judged")
+
+# What the second rules have paired is judged anew.
+JUDGE_AGAIN = text(f"""
+UPDATE judged SET settled_by = again.settled_by, settled_date = again.settled_date,
+    our_fee = again.our_fee, comes_late = again.comes_late, verdict = again.verdict
+FROM (
+    SELECT p.report_id AS of_report, p.number AS of_number, {_JUDGEMENT}
+    FROM judged p {_SETTLED_BEFORE}
+    WHERE p.rule <> 'effect_key'
+) AS again
+WHERE judged.report_id = again.of_report AND judged.number = again.of_number
 """)  # noqa: S608 - constants of this file
 
 _ANYTHING_UNPAIRED = """
-SELECT EXISTS (SELECT FROM paired WHERE match_key IS NULL AND kind <> 'fee' AND {named})
+SELECT EXISTS (SELECT FROM judged WHERE match_key IS NULL AND kind <> 'fee' AND {named})
 """
 
 
@@ -74,7 +130,7 @@ def _second_rule(rule: str, named: str, same: str) -> str:
     exactly one line and exactly one effect of the same kind, amount and currency.
     """
     return f"""
-UPDATE paired SET rule = '{rule}', matched_key = found.matched_key,
+UPDATE judged SET rule = '{rule}', nth = 1, matched_key = found.matched_key,
     our_operation = found.our_operation, saga_id = found.saga_id,
     match_key = found.match_key, our_amount = found.our_amount, our_currency = found.our_currency,
     outcome_kind = found.outcome_kind, payout_state = found.payout_state,
@@ -83,23 +139,23 @@ FROM (
     SELECT l.report_id AS of_report, l.number AS of_number, {_EFFECT},
            count(*) OVER (PARTITION BY l.report_id, l.number) AS effects,
            count(*) OVER (PARTITION BY j.effect_key, l.kind) AS lines
-    FROM paired l
+    FROM judged l
     JOIN journal j ON {same} AND j.provider = :provider AND {_SAME_KIND}
         AND CAST(coalesce(j.outcome->>'amount', j.call->>'amount') AS bigint) = l.amount
         AND j.call->>'currency' = l.currency
         AND j.created_at > CAST(:covers_until AS timestamptz)
             - make_interval(days => :look_back_days)
     WHERE l.match_key IS NULL AND {named}
-      AND NOT EXISTS (SELECT FROM paired taken WHERE taken.matched_key = j.effect_key)
+      AND NOT EXISTS (SELECT FROM judged taken WHERE taken.matched_key = j.effect_key)
 ) AS found
-WHERE paired.report_id = found.of_report AND paired.number = found.of_number
+WHERE judged.report_id = found.of_report AND judged.number = found.of_number
   AND found.effects = 1 AND found.lines = 1
 """  # noqa: S608 - constants of this file
 
 
 SECOND_RULES = tuple(
     (
-        text(_ANYTHING_UNPAIRED.format(named=named.replace("l.", "paired."))),
+        text(_ANYTHING_UNPAIRED.format(named=named.replace("l.", "judged."))),
         text(_second_rule(rule, named, same)),
     )
     for rule, named, same in (
@@ -115,51 +171,6 @@ SECOND_RULES = tuple(
         ),
     )
 )
-
-ANALYZE_PAIRED = text("ANALYZE paired")
-
-_APPROVED = """
-(p.outcome_kind = 'approved' OR (p.kind = 'payout' AND p.outcome_kind = 'pending'))
-AND (p.kind <> 'payout_return' OR NOT p.of_payout OR EXISTS (
-    SELECT FROM payouts WHERE payouts.id = p.our_operation AND payouts.status = 'returned'))
-"""
-
-# `fees` is one row for each kind that has terms; a kind without is free where there are any.
-JUDGE = text(f"""
-CREATE TEMPORARY TABLE judged ON COMMIT DROP AS
-SELECT p.*, m.rule AS settled_by, m.report_id AS settled_report,
-       CASE WHEN CAST(:fees AS jsonb) IS NULL THEN p.fee
-            ELSE p.amount * coalesce(CAST(f.terms->>'basis_points' AS bigint), 0) / 10000
-                 + coalesce(CAST(f.terms->>'fixed' AS bigint), 0) END AS our_fee,
-       p.recorded_at < CAST(:covers_until AS timestamptz)
-           - make_interval(days => :late_after_days) AS comes_late,
-       CASE
-           WHEN p.kind = 'fee' OR (p.kind = 'other' AND p.net = 0) THEN 'agrees'
-           WHEN p.match_key IS NULL THEN 'missing_here'
-           WHEN p.nth > 1 THEN 'duplicate'
-           WHEN m.report_id IS NULL AND m.match_key IS NOT NULL THEN 'late'
-           WHEN m.match_key IS NOT NULL AND s.report_date <> p.report_date THEN 'duplicate'
-           WHEN ({_APPROVED}) IS NOT TRUE THEN 'state_mismatch'
-           WHEN p.our_currency <> p.currency THEN 'currency_mismatch'
-           WHEN p.our_amount <> p.amount THEN 'amount_mismatch'
-           WHEN CAST(:fees AS jsonb) IS NOT NULL AND p.fee <>
-               p.amount * coalesce(CAST(f.terms->>'basis_points' AS bigint), 0) / 10000
-               + coalesce(CAST(f.terms->>'fixed' AS bigint), 0) THEN 'fee_mismatch'
-           ELSE 'agrees'
-       END AS verdict,
-       s.report_date AS settled_date
-FROM (
-    SELECT paired.*, row_number() OVER (
-        PARTITION BY coalesce(match_key, concat('line ', coalesce(
-            line_key, provider_reference, CAST(number AS text)), ' ', kind)) COLLATE "C"
-        ORDER BY report_date, report_id, number) AS nth
-    FROM paired
-) AS p
-LEFT JOIN settlement_matches m ON m.match_key = p.match_key
-LEFT JOIN settlement_reports s ON s.id = m.report_id
-LEFT JOIN LATERAL (SELECT CAST(:fees AS jsonb)->p.kind AS terms) AS f ON true
-""")  # noqa: S608 - constants of this file
-ANALYZE_JUDGED = text("ANALYZE judged")
 
 # What a line of each kind takes out of clearing. A payout is in our books by its own saga.
 SETTLE = text("""
@@ -181,8 +192,10 @@ SELECT currency, CAST(sum(clearing) AS bigint) AS clearing, CAST(sum(fee) AS big
 FROM settled GROUP BY currency ORDER BY currency
 """)
 
-_LINE_FINDING = """
-SELECT {kind} AS kind, report_date, report_id, number, kind AS line_kind, match_key, rule,
+# A line that agrees and becomes a break all the same has come late.
+_BREAK_KIND = "CASE verdict WHEN 'agrees' THEN 'late' ELSE verdict END"
+_LINE_FINDING = f"""
+SELECT {_BREAK_KIND} AS kind, report_date, report_id, number, kind AS line_kind, match_key, rule,
        coalesce(our_operation, line_operation) AS operation_id,
        (SELECT o.payment_id FROM operations o WHERE o.saga_id = judged.saga_id) AS payment_id,
        coalesce(matched_key, line_key) AS effect_key, currency,
@@ -193,11 +206,13 @@ SELECT {kind} AS kind, report_date, report_id, number, kind AS line_kind, match_
        jsonb_strip_nulls(jsonb_build_object('amount', amount, 'fee', fee, 'currency', currency,
            'status', 'settled', 'reference', provider_reference, 'report_date', report_date))
            AS found,
-       settled_by, concat_ws('|', {kind}, report_date, kind,
+       settled_by, concat_ws('|', {_BREAK_KIND}, report_date, kind,
            coalesce(match_key, line_key, provider_reference, CAST(number AS text)), nth,
            amount, fee, currency) AS identity
-FROM judged WHERE {which}
-"""
+FROM judged
+WHERE verdict <> 'agrees' OR (comes_late AND settled_by IS NULL AND NOT EXISTS (
+    SELECT FROM breaks b WHERE b.effect_key = judged.matched_key))
+"""  # noqa: S608 - constants of this file
 _OURS_FINDING = """
 SELECT 'missing_at_provider', CAST(:report_date AS date), CAST(NULL AS bigint),
        CAST(NULL AS integer), l.kind, {match_key}, CAST(NULL AS text), l.operation_id,
@@ -219,15 +234,7 @@ FROM journal j JOIN operations o ON o.saga_id = j.saga_id
 # Then what an earlier version of this very report had settled, and this one does not hold.
 FIND = text(f"""
 CREATE TEMPORARY TABLE findings ON COMMIT DROP AS
-{_LINE_FINDING.format(kind="verdict", which="verdict <> 'agrees'")}
-UNION ALL
-{
-    _LINE_FINDING.format(
-        kind="CAST('late' AS text)",
-        which="verdict = 'agrees' AND comes_late AND settled_by IS NULL AND NOT EXISTS"
-        " (SELECT FROM breaks b WHERE b.effect_key = judged.matched_key)",
-    )
-}
+{_LINE_FINDING}
 UNION ALL
 SELECT * FROM (
     WITH l AS (
