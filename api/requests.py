@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from pydantic import AfterValidator, ConfigDict, Field, JsonValue, model_validator
 
 from api.bodies import Body
+from recompense.contracts.reconciliation import FIRST_REPORT_DATE, LAST_REPORT_DATE
 from recompense.domain.money import Amount, Currency
 from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
 
@@ -25,8 +26,9 @@ def _example(**body: JsonValue) -> ConfigDict:
     return ConfigDict(json_schema_extra={"examples": [body]})
 
 
-def _is_date(text: str) -> str:
-    date.fromisoformat(text)
+def _is_report_date(text: str) -> str:
+    if not FIRST_REPORT_DATE <= date.fromisoformat(text) <= LAST_REPORT_DATE:
+        raise ValueError("is no date that a provider reports of")
     return text
 
 
@@ -190,7 +192,7 @@ class CreateReconciliation(Body):
     model_config = _example(provider="sandbox", date="2026-11-24")
 
     provider: ProviderName
-    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_is_date)]
+    date: Annotated[str, Field(pattern=r"^\d{4}-\d{2}-\d{2}$"), AfterValidator(_is_report_date)]
 
 
 class ResolveBreak(Body):

@@ -22,6 +22,10 @@ CHECK_BALANCES = "CheckBalances"
 """The explicit type names under which the workflows are registered; they stand in histories."""
 
 
+FIRST_REPORT_DATE, LAST_REPORT_DATE = date(2000, 1, 1), date(2999, 12, 31)
+"""What a report may be of: a day before or after it is still a date."""
+
+
 class ReconciliationStatus(StrEnum):
     """Where a reconciliation stands. `breaks`: differences of its date are open."""
 

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from recompense.contracts.reconciliation import ReconciliationStatus, ReconciliationView
+from recompense.contracts.reconciliation import (
+    FIRST_REPORT_DATE,
+    LAST_REPORT_DATE,
+    ReconciliationStatus,
+    ReconciliationView,
+)
 from recompense.desk import reconciliations
 from recompense.desk.executions import answered
 from recompense.domain.ids import IdPrefix, new_id
@@ -104,9 +109,12 @@ def list_(
 
 def _date(text: str) -> date:
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError as error:
         raise WrongUse(f"{text} is no date; write it as YYYY-MM-DD.") from error
+    if not FIRST_REPORT_DATE <= day <= LAST_REPORT_DATE:
+        raise WrongUse(f"No provider reports of {text}.")
+    return day
 
 
 def _row(one: ReconciliationView) -> list[str]:

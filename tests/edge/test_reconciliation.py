@@ -173,6 +173,7 @@ def test_large_write_off_takes_two_people(api: Api, sandbox: Sandbox, day: date)
         ({"provider": "nobody", "date": "2026-11-24"}, 404, "provider_not_found"),
         ({"provider": "sandbox"}, 422, "validation_failed"),
         ({"provider": "sandbox", "date": "2026-02-30"}, 422, "validation_failed"),
+        ({"provider": "sandbox", "date": "9999-12-31"}, 422, "validation_failed"),
         ({"provider": "sandbox", "date": "20261124"}, 422, "validation_failed"),
         ({"provider": "sandbox", "date": 20261124}, 422, "validation_failed"),
         ({"provider": "sandbox", "date": "2026-11-24", "n": 1}, 422, "validation_failed"),
