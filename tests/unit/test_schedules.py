@@ -15,6 +15,6 @@ def test_each_provider_is_reconciled_once_a_day_at_the_hour_of_the_settings() ->
     schedule = daily[0].schedule()
     (interval,) = schedule.spec.intervals
     assert (interval.every, interval.offset) == (timedelta(days=1), timedelta(hours=6, minutes=30))
-    assert timedelta(hours=12) < schedule.policy.catchup_window < timedelta(days=1)
+    assert schedule.policy.catchup_window == timedelta(hours=23)
     (interval,) = check.schedule().spec.intervals
     assert (check.schedule_id, interval.every) == ("check-balances", timedelta(hours=1))
