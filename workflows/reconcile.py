@@ -29,6 +29,7 @@ from recompense.contracts.reconciliation import (
     ReconcilePlan,
 )
 from recompense.contracts.sagas import provider_task_queue
+from recompense.contracts.search_attributes import of_reconciliation
 from recompense.contracts.starting import TASK_TIMEOUT
 from recompense.contracts.steps import PageDone, PageRequest
 from workflows.policies import IN_HOUSE
@@ -167,6 +168,7 @@ class ReconcileDailyTrigger:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 parent_close_policy=workflow.ParentClosePolicy.ABANDON,
                 task_timeout=TASK_TIMEOUT,
+                search_attributes=of_reconciliation(given.reconciliation_id, given.provider),
                 static_summary=f"Reconcile {given.provider} of {given.report_date.isoformat()}",
             )
         except FailureError:

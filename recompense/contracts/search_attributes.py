@@ -35,3 +35,13 @@ def at_start(saga: SagaRef, provider: str | None) -> TypedSearchAttributes:
     if provider is not None:
         pairs.append(SearchAttributePair(PROVIDER, provider))
     return TypedSearchAttributes(pairs)
+
+
+def of_reconciliation(reconciliation_id: str, provider: str) -> TypedSearchAttributes:
+    """What is known of a reconciliation: it is found by its provider, and is no saga."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(OPERATION_ID, reconciliation_id),
+            SearchAttributePair(PROVIDER, provider),
+        ]
+    )

@@ -10,6 +10,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from recompense.contracts.reconciliation import RECONCILE_PROVIDER, ReconcileInput
 from recompense.contracts.sagas import SAGA_TASK_QUEUE
+from recompense.contracts.search_attributes import of_reconciliation
 from recompense.contracts.starting import TASK_TIMEOUT
 from recompense.persistence import reconciling
 from recompense.persistence.database import Database
@@ -45,6 +46,7 @@ async def start(client: Client, given: ReconcileInput) -> None:
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             task_timeout=TASK_TIMEOUT,
+            search_attributes=of_reconciliation(given.reconciliation_id, given.provider),
             static_summary=f"Reconcile {given.provider} of {given.report_date.isoformat()}",
         )
     except WorkflowAlreadyStartedError:

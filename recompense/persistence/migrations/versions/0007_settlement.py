@@ -145,6 +145,8 @@ BEGIN
         GRANT SELECT, INSERT ON settlement_reports, settlement_chunks, settlement_loads,
             settlement_lines, settlement_matches TO recompense_app;
         GRANT SELECT, INSERT, UPDATE ON reconciliations, breaks TO recompense_app;
+        -- A comparison works in tables of its own transaction.
+        EXECUTE format('GRANT TEMPORARY ON DATABASE %I TO recompense_app', current_database());
     END IF;
 END
 $$;
