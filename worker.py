@@ -10,13 +10,13 @@ import structlog
 
 from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.toolbox import Toolbox
+from activities.toolbox import Settlement, Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.observability import configure_logging
 from recompense.payout_run_options import payout_run_tools, run_times
 from recompense.persistence.database import Database
-from recompense.schedules import ensure_schedules
+from recompense.schedules import ensure_schedules, reconciliation_schedules
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
 from recompense.upkeep import keep_sealing
@@ -48,9 +48,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             default_provider=settings.default_provider,
             payout_bank=settings.payout_bank,
             payout_runs=payout_run_tools(settings, database),
+            settlement=Settlement.of(database, settings.terms_of_settlement),
         )
         client = await connect(settings)
-        await ensure_schedules(client, settings.sweep_interval_seconds, run_times(settings))
+        daily = reconciliation_schedules(settings.providers, settings.reconcile_at)
+        sweep_seconds = settings.sweep_interval_seconds
+        await ensure_schedules(client, sweep_seconds, run_times(settings), daily)
         sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
         stack.callback(sealing.cancel)
         workers = make_workers(

@@ -13,6 +13,7 @@ from activities.effects import ProviderActivities
 from activities.payout_runs import PayoutRunActivities
 from activities.payouts import PayoutActivities
 from activities.provider_events import ProviderEventActivities
+from activities.reconciliation import ReconciliationActivities, ReportActivities
 from activities.refunds import RefundActivities
 from activities.sagas import SagaActivities
 from activities.sweeps import SweepActivities
@@ -84,3 +85,22 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
         provider.lookup,
         provider.pull,
     ]
+
+
+def reconciliation_activities(tools: Toolbox) -> list[Activity]:
+    """The steps of reconciliations on our own side: bulk work, beside the sagas' short steps."""
+    reconciliation = ReconciliationActivities(tools)
+    return [
+        reconciliation.open,
+        reconciliation.plan,
+        reconciliation.load,
+        reconciliation.compare,
+        reconciliation.release,
+        reconciliation.finish,
+        reconciliation.check,
+    ]
+
+
+def report_activities(tools: Toolbox) -> list[Activity]:
+    """The step of reconciliations that runs on its provider's own queue."""
+    return [ReportActivities(tools).fetch]

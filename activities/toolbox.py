@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,9 +15,11 @@ from recompense.contracts.provider import (
     Capabilities,
     ProviderPort,
 )
+from recompense.contracts.reconciliation import SettlementTerms
 from recompense.domain.payout_dates import Clock
 from recompense.persistence.database import Database
 from recompense.persistence.operations import Run
+from recompense.persistence.report_shelf import ReportShelf
 from recompense.persistence.work import Store
 
 
@@ -48,9 +50,29 @@ class PayoutRunTools:
 
 
 @dataclass(frozen=True)
+class Settlement:
+    """What reconciliation works with: tables in bulk, reports on their shelf, and the terms that
+    were agreed with each provider.
+    """
+
+    database: Database
+    shelf: ReportShelf
+    terms: Mapping[str, SettlementTerms] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, database: Database, terms: Mapping[str, SettlementTerms]) -> Settlement:
+        """On one database."""
+        return cls(database, ReportShelf(database.url), terms)
+
+    def terms_of(self, provider: str) -> SettlementTerms:
+        """The terms of a provider; the ones that suit most where none were agreed."""
+        return self.terms.get(provider, SettlementTerms())
+
+
+@dataclass(frozen=True)
 class Toolbox:
     """The dependencies of all activities. `default_provider` takes what names no provider; `now` is
-    the worker's clock.
+    the worker's clock. Without `settlement` nothing is reconciled.
     """
 
     store: Store
@@ -58,6 +80,7 @@ class Toolbox:
     breakers: Breakers
     default_provider: str
     payout_bank: str = "main"
+    settlement: Settlement | None = None
     now: Callable[[], datetime] = utc_now
     payout_runs: PayoutRunTools | None = None
 

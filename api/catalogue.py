@@ -49,6 +49,8 @@ CATALOGUE: dict[str, Entry] = {
     "payout_run_nothing_to_resume": Entry(409, "No item of the run can be paid again"),
     "provider_not_available": Entry(409, "The provider does not take this"),
     "currency_not_supported": Entry(409, "The provider does not take this currency"),
+    "break_not_open": Entry(409, "The break is resolved already"),
+    "break_action_unfit": Entry(409, "The action does not fit the break"),
     "saga_not_parked": Entry(409, "The saga is not waiting for a person"),
     "nothing_to_retry": Entry(409, "The effect stands: keep it, or say that it was undone"),
     "orphan_cannot_be_kept": Entry(409, "The effect can only be undone at the provider"),

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_valida
 
 from api.bodies import Body
 from recompense.contracts.payout_runs import RunName
+from recompense.contracts.reconciliation import FIRST_REPORT_DATE, LAST_REPORT_DATE
 from recompense.domain.calendar import is_time_zone
 from recompense.domain.money import Amount, Currency
 from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
@@ -32,6 +33,9 @@ def _read_date(value: object) -> object:
 
 BusinessDate = Annotated[
     date, BeforeValidator(_read_date), Field(ge=date(2000, 1, 1), le=date(2099, 12, 31))
+]
+ReportDate = Annotated[
+    date, BeforeValidator(_read_date), Field(ge=FIRST_REPORT_DATE, le=LAST_REPORT_DATE)
 ]
 
 
@@ -230,3 +234,21 @@ class ResolveSaga(Body):
     decision: Literal["retry", "succeeded", "failed"]
     reason: Words
     provider_reference: Token | None = None
+
+
+class CreateReconciliation(Body):
+    """Reconcile a provider's settlement report of one date."""
+
+    model_config = _example(provider="sandbox", date="2026-11-24")
+
+    provider: ProviderName
+    date: ReportDate
+
+
+class ResolveBreak(Body):
+    """Repair a break."""
+
+    model_config = _example(action="accept", reason="the provider confirmed the fee")
+
+    action: Literal["post", "reverse", "write_off", "accept"]
+    reason: Words

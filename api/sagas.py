@@ -200,8 +200,8 @@ class Sagas:
         except RuntimeError as error:
             raise _unavailable() from error
 
-    async def ended(self, workflow_id: str, run_id: str, wait_seconds: float) -> None:
-        """Return when a run has ended, however it did, or after the wait."""
+    async def ended(self, workflow_id: str, run_id: str | None, wait_seconds: float) -> None:
+        """Return when a run (None: the newest) has ended, however it did, or after the wait."""
         handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
         with suppress(TimeoutError, TemporalError, RPCError, RuntimeError):
             async with asyncio.timeout(wait_seconds):

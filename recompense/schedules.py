@@ -25,6 +25,7 @@ from temporalio.service import RPCError
 
 from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.provider import Frozen
+from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
 from recompense.contracts.starting import TASK_TIMEOUT
 
@@ -38,8 +39,16 @@ _RUN_CATCH_UP_WINDOW = timedelta(days=10)
 Longer outages are a person's word: `recompense schedules backfill`.
 """
 
-
 RUN_SCHEDULE_PREFIX = "payout-run-"
+"""What the ids of the payout runs' schedules begin with; the run's name follows."""
+
+_A_DAY_MISSED = timedelta(hours=23)
+"""A reconciliation that was missed is made up for: its date is the one it was scheduled for."""
+
+CHECK_SECONDS = 3_600.0
+"""How often the balances with providers are checked against the journal."""
+
+_DAY_SECONDS = 86_400.0
 RELAY_SECONDS = 15.0
 """How soon an event that was stored and not applied is taken up again."""
 
@@ -50,22 +59,28 @@ _SKIPPED_WHEN_LATE = SchedulePolicy(
 _MADE_UP_FOR = SchedulePolicy(
     overlap=ScheduleOverlapPolicy.BUFFER_ALL, catchup_window=_RUN_CATCH_UP_WINDOW
 )
+_MADE_UP_FOR_WITHIN_A_DAY = SchedulePolicy(
+    overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_A_DAY_MISSED
+)
 
 
-def _every(seconds: float) -> ScheduleSpec:
-    return ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=seconds))])
+def _every(seconds: float, *, offset_seconds: float = 0) -> ScheduleSpec:
+    interval = ScheduleIntervalSpec(
+        every=timedelta(seconds=seconds), offset=timedelta(seconds=offset_seconds)
+    )
+    return ScheduleSpec(intervals=[interval])
 
 
 @dataclass(frozen=True)
 class PlannedSchedule:
-    """One schedule as it should be. `made_up_for`: what was missed is run late, and not skipped."""
+    """One schedule as it should be. The policy says whether what was missed is run late."""
 
     schedule_id: str
     workflow: str
     arguments: Sequence[Frozen]
     spec: ScheduleSpec
     note: str
-    made_up_for: bool = False
+    policy: SchedulePolicy = _SKIPPED_WHEN_LATE
 
     def schedule(self) -> Schedule:
         """The schedule in Temporal's words."""
@@ -79,7 +94,7 @@ class PlannedSchedule:
                 static_summary=self.note,
             ),
             spec=self.spec,
-            policy=_MADE_UP_FOR if self.made_up_for else _SKIPPED_WHEN_LATE,
+            policy=self.policy,
         )
 
 
@@ -141,17 +156,49 @@ def _planned_run(name: str, runs: RunTimes) -> PlannedSchedule:
         (PayoutRunTriggerInput(name=name),),
         runs.spec(),
         f"Make the payout run {name} of the day",
-        made_up_for=True,
+        policy=_MADE_UP_FOR,
     )
 
 
-async def ensure_schedules(client: Client, sweep_seconds: float, runs: RunTimes = NO_RUNS) -> None:
+def reconciliation_schedules(
+    providers: Sequence[str], reconcile_at: str
+) -> tuple[PlannedSchedule, ...]:
+    """One reconciliation a day for each provider, at `HH:MM` in UTC, and the hourly check."""
+    hours, minutes = map(int, reconcile_at.split(":"))
+    at = _every(_DAY_SECONDS, offset_seconds=hours * 3_600 + minutes * 60)
+    daily = (
+        PlannedSchedule(
+            f"reconcile-{provider}",
+            RECONCILE_DAILY,
+            (ReconcileDaily(provider=provider),),
+            at,
+            f"Reconcile the report that {provider} made of the day before",
+            policy=_MADE_UP_FOR_WITHIN_A_DAY,
+        )
+        for provider in providers
+    )
+    check = PlannedSchedule(
+        "check-balances",
+        CHECK_BALANCES,
+        (),
+        _every(CHECK_SECONDS),
+        "Check what providers owe us against the journal, and ask again for what stays unknown",
+    )
+    return (*daily, check)
+
+
+async def ensure_schedules(
+    client: Client,
+    sweep_seconds: float,
+    runs: RunTimes = NO_RUNS,
+    others: Sequence[PlannedSchedule] = (),
+) -> None:
     """Make the schedules that are missing and bring the others up to date; safe to run at any time,
     by several processes at once. A schedule that somebody has paused stays paused.
 
     Raises `RPCError` when Temporal does not answer.
     """
-    planned_ones = planned_schedules(sweep_seconds, runs)
+    planned_ones = (*planned_schedules(sweep_seconds, runs), *others)
     await _remove_run_schedules(client, but={planned.schedule_id for planned in planned_ones})
     for planned in planned_ones:
         try:

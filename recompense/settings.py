@@ -21,6 +21,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from recompense.contracts.payout_runs import RUN_NAME_PATTERN
+from recompense.contracts.reconciliation import SANDBOX_TERMS, SettlementTerms
 from recompense.domain.calendar import DEFAULT_CALENDAR, is_calendar, is_time_zone
 from recompense.stack.files import DamagedFile, Secrets, StackFile, StackPaths
 
@@ -227,6 +228,21 @@ class Settings(BaseSettings):
         description="Fire every so many seconds instead, for demonstrations; a business date is run"
         " once all the same.",
     )
+    settlement_terms: dict[str, SettlementTerms] = Field(
+        default={},
+        description="What was agreed with each provider about its settlement (what its reports"
+        " hold, its fees, how long a report may take), by provider, as a JSON object.",
+    )
+    reconcile_at: str = Field(
+        "06:00",
+        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
+        description="When each provider's report of the day before is reconciled, UTC.",
+    )
+    write_off_approval_above: int = Field(
+        10_000,
+        ge=0,
+        description="Above this many minor units a second person has to approve a write-off.",
+    )
     webhook_allow_private_targets: bool = Field(
         False, description="Deliver webhooks to private and loopback addresses and over plain HTTP."
     )
@@ -291,6 +307,11 @@ class Settings(BaseSettings):
     def owner_database_url(self) -> str:
         """The address for migrations: the role that owns the tables."""
         return (self.migration_database_url or self.database_url).get_secret_value()
+
+    @property
+    def terms_of_settlement(self) -> Mapping[str, SettlementTerms]:
+        """The terms of settlement that are in force, by provider."""
+        return {"sandbox": SANDBOX_TERMS, **self.settlement_terms}
 
     def provider_config(self, name: str) -> Mapping[str, Any]:
         """The configuration data of one provider, for its adapter to validate."""

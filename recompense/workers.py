@@ -10,7 +10,12 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from activities.boundary import FailureBoundary
-from activities.registry import in_house_activities, provider_activities
+from activities.registry import (
+    in_house_activities,
+    provider_activities,
+    reconciliation_activities,
+    report_activities,
+)
 from activities.toolbox import Toolbox
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, provider_task_queue
 from workflows.registry import WORKFLOWS
@@ -75,7 +80,7 @@ def _saga_worker(
         client,
         task_queue=SAGA_TASK_QUEUE,
         workflows=WORKFLOWS,
-        activities=in_house_activities(tools),
+        activities=[*in_house_activities(tools), *reconciliation_activities(tools)],
         workflow_runner=workflow_runner(sandboxed=sandboxed),
         interceptors=[FailureBoundary()],
         sticky_queue_schedule_to_start_timeout=timedelta(seconds=1.5),
@@ -89,7 +94,7 @@ def _provider_worker(client: Client, tools: Toolbox, provider: str, drain: timed
     return Worker(
         client,
         task_queue=provider_task_queue(provider),
-        activities=provider_activities(tools),
+        activities=[*provider_activities(tools), *report_activities(tools)],
         interceptors=[FailureBoundary()],
         max_concurrent_activities=policies.maximum_concurrency,
         max_task_queue_activities_per_second=policies.rate_limit_per_second,

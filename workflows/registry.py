@@ -9,6 +9,7 @@ from workflows.payout import Payout
 from workflows.payout_run import PayoutRun
 from workflows.payout_run_trigger import PayoutRunTrigger
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
+from workflows.reconcile import CheckBalances, ReconcileDailyTrigger, ReconcileProvider
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
 from workflows.void import VoidAuthorization
@@ -26,4 +27,7 @@ WORKFLOWS: list[type] = [
     ForgetOrphansOfSaga,
     SweepAuthorizations,
     ReleaseAvailability,
+    ReconcileProvider,
+    ReconcileDailyTrigger,
+    CheckBalances,
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from functools import partial
 
 from adapters.sandbox.client import SandboxClient
 from adapters.sandbox.config import SandboxConfig
+from adapters.sandbox.report import read_report
 from adapters.sandbox.translate import AlreadyDone, Asked, check_report, found_in, outcome_of
 from adapters.sandbox.webhooks import verified_event
 from adapters.transport import ObservedTransport
@@ -27,6 +28,7 @@ from recompense.contracts.provider import (
     RefundCall,
     VoidCall,
 )
+from recompense.contracts.settlement import ReportEnd, SettlementLine
 
 
 class SandboxAdapter:
@@ -103,6 +105,12 @@ class SandboxAdapter:
         return self._client.download_report(
             report_date, partial(check_report, retry_after_cap_seconds=cap_seconds)
         )
+
+    def read_settlement_report(
+        self, chunks: Iterable[bytes], report_date: date
+    ) -> Iterator[SettlementLine | ReportEnd]:
+        """Read the CSV report of a date."""
+        return read_report(chunks, report_date)
 
     async def aclose(self) -> None:
         """Nothing to close: the transport belongs to whoever made it."""

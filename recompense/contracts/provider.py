@@ -10,14 +10,17 @@ and not a failed call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from recompense.domain.money import Amount, Currency
+
+if TYPE_CHECKING:
+    from recompense.contracts.settlement import ReportEnd, SettlementLine
 
 
 class Frozen(BaseModel):
@@ -303,6 +306,16 @@ class ProviderPort(Protocol):
     def fetch_settlement_report(self, report_date: date) -> AsyncIterator[bytes]:
         """Stream the raw report of one date, so that its size does not matter. Raises as the module
         says.
+        """
+        ...
+
+    def read_settlement_report(
+        self, chunks: Iterable[bytes], report_date: date
+    ) -> Iterator[SettlementLine | ReportEnd]:
+        """Read the raw report of one date, line by line. Pure, and in bounded memory.
+
+        Raises `ReportRefused`, perhaps after lines were read; never anything else, whatever the
+        input.
         """
         ...
 

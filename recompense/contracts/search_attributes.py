@@ -46,3 +46,13 @@ def of_payout_run(run_id: str | None) -> TypedSearchAttributes:
     if run_id is not None:
         pairs.append(SearchAttributePair(OPERATION_ID, run_id))
     return TypedSearchAttributes(pairs)
+
+
+def of_reconciliation(reconciliation_id: str, provider: str) -> TypedSearchAttributes:
+    """What is known of a reconciliation: it is found by its provider, and is no saga."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(OPERATION_ID, reconciliation_id),
+            SearchAttributePair(PROVIDER, provider),
+        ]
+    )

@@ -44,6 +44,16 @@ class SettlementLine(Frozen):
     effected_at: datetime | None = None
 
 
+class ReportEnd(Frozen):
+    """What some reports say about themselves; where one does, it is read after the last line.
+
+    What was made at the provider up to `covers_until` is in this report or in an earlier one. A
+    report that does not say so covers its date, in UTC.
+    """
+
+    covers_until: datetime
+
+
 class ReportRefused(Exception):
     """The report cannot be read as a whole, or contradicts itself: nothing of it is loaded. `code`
     is stable: `report_truncated`, `report_encoding`, `report_malformed`, `report_other_date`,

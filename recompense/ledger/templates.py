@@ -190,13 +190,42 @@ def payout_returned(
 def settled(
     key: str, *, provider: str, bank: str, amount: int, provider_fee: int, currency: str
 ) -> Posting:
-    """Book a settlement: `amount` has reached the bank, the provider has kept `provider_fee`."""
+    """Book a settlement: `amount` has reached the bank, the provider has kept `provider_fee`.
+
+    Below zero, the provider has taken the amount from the bank, or given the fee back.
+    """
     clearing = provider_clearing(provider)
     transfers = [
-        *_transfer_of(bank_cash(bank), clearing, amount, currency),
-        *_transfer_of(provider_fees(provider), clearing, provider_fee, currency),
+        *_either_way(bank_cash(bank), clearing, amount, currency),
+        *_either_way(provider_fees(provider), clearing, provider_fee, currency),
     ]
     return Posting(key, tuple(transfers))
+
+
+def break_repaired(
+    key: str,
+    *,
+    provider: str,
+    bank: str,
+    amount: int,
+    provider_fee: int,
+    difference: int,
+    difference_account: str,
+    currency: str,
+) -> Posting | None:
+    """Book what a break was about. None: nothing moves.
+
+    Each number is what its account is debited with (below zero: credited): `amount` the bank,
+    `provider_fee` the provider's fees, `difference` the suspense or the losses. The clearing
+    account bears the rest.
+    """
+    clearing = provider_clearing(provider)
+    transfers = [
+        *_either_way(bank_cash(bank), clearing, amount, currency),
+        *_either_way(provider_fees(provider), clearing, provider_fee, currency),
+        *_either_way(difference_account, clearing, difference, currency),
+    ]
+    return Posting(key, tuple(transfers)) if transfers else None
 
 
 def dispute_opened(
@@ -240,6 +269,13 @@ def _out_of_pending(
 def _transfer_of(debit: str, credit: str, amount: int, currency: str) -> list[Transfer]:
     """A posted transfer, or none for zero."""
     return [Transfer(debit, credit, amount, currency)] if amount else []
+
+
+def _either_way(account: str, other: str, amount: int, currency: str) -> list[Transfer]:
+    """A posted transfer that debits `account`, or credits it for an amount below zero."""
+    if amount < 0:
+        return _transfer_of(other, account, -amount, currency)
+    return _transfer_of(account, other, amount, currency)
 
 
 def _hold_of(debit: str, credit: str, amount: int, currency: str) -> list[Transfer]:

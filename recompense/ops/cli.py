@@ -19,6 +19,8 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "statements": ("recompense.ops.statements", "app", "Write statements of merchants."),
     "providers": ("recompense.ops.providers", "app", "Watch and check providers."),
     "payout-runs": ("recompense.ops.payout_runs", "app", "Make, approve and resume payout runs."),
+    "reconcile": ("recompense.ops.reconcile", "app", "Compare providers' reports with the books."),
+    "breaks": ("recompense.ops.breaks", "app", "See and resolve what reconciliation found."),
     "schedules": ("recompense.ops.schedules", "app", "See, pause and resume schedules."),
     "tokens": ("recompense.ops.tokens", "app", "Make access tokens."),
     "keys": ("recompense.ops.keys", "app", "Make and revoke API keys."),

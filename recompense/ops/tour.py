@@ -22,7 +22,8 @@ from recompense.ops.terminal import (
     told_to_the_person,
 )
 from recompense.ops.tour_client import Chapter, Guide, Json, TourFailed, expect, saga_path
-from recompense.ops.tour_finance import runs_payouts
+from recompense.ops.tour_payout_run import runs_payouts
+from recompense.ops.tour_reconciliation import reconciles
 from recompense.stack.files import StackFile, StackPaths
 from recompense.stack.tokens import DEMO_MERCHANT
 
@@ -85,7 +86,8 @@ async def _chapters(guide: Guide, console: Console) -> None:
     # Only now: the provider has to stay away until both stories have come to their turn.
     await guide.clear_faults()
     _print(console, 7, await _is_resolved(guide, asked, waiting))
-    _print(console, 8, await _balances(guide))
+    _print(console, 8, await reconciles(guide))
+    _print(console, 9, await _balances(guide))
     console.print(
         "Look at any saga above in the Temporal UI, or with `recompense sagas show <id>`."
     )

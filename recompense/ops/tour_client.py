@@ -100,6 +100,11 @@ class Guide:
         answer = await self.http.delete(f"{self.stack.sandbox_url}/_control/faults")
         answer.raise_for_status()
 
+    async def settle(self, date: str, corrupt: str | None = None) -> None:
+        """Have the sandbox write its report of a date, perhaps with a planted break."""
+        body = {"date": date} | ({"corrupt": corrupt} if corrupt else {})
+        _body(await self.http.post(f"{self.stack.sandbox_url}/_control/settle", json=body))
+
     async def effects(self, reference: str) -> list[Json]:
         """What the provider itself says that it did for one operation."""
         url = f"{self.stack.sandbox_url}/_control/effects"

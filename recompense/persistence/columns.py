@@ -13,6 +13,11 @@ def bigint() -> Column[int]:
     return Column(BigInteger, nullable=False, server_default=text("0"))
 
 
+def optional_bigint() -> Column[Any]:
+    """An amount or a reference of 64 bits that may be missing."""
+    return Column(BigInteger, nullable=True)
+
+
 def jsonb(name: str | None = None) -> Column[Any]:
     """A required JSON document."""
     return Column(name, JSONB, nullable=False) if name else Column(JSONB, nullable=False)

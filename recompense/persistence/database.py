@@ -32,6 +32,7 @@ class Database:
         statement_timeout_seconds: float = 1.5,
         application_name: str = "recompense",
     ) -> None:
+        self.url = url
         self.engine: AsyncEngine = create_async_engine(
             with_driver(url),
             hide_parameters=True,

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Any
@@ -24,6 +25,9 @@ COLUMNS = (
     "net",
     "currency",
     "effected_at",
+    "report_date",
+    "report_lines",
+    "written_at",
 )
 _FEE_BASIS_POINTS = 100
 _SIGN_OF_NET = {"capture": 1, "refund": -1, "payout": -1, "cancel_payout": 1}
@@ -70,7 +74,7 @@ class Settlement:
             self._store.execute(
                 "INSERT OR REPLACE INTO settlements (date, report) VALUES (?, ?)",
                 date,
-                _as_csv(lines),
+                _as_csv(lines, date),
             )
         return len(lines)
 
@@ -95,12 +99,20 @@ def _line(effect: Any) -> Line:  # noqa: ANN401 - a sqlite3 row
     }
 
 
-def _as_csv(lines: list[Line]) -> str:
+def _as_csv(lines: list[Line], date: str) -> str:
+    """Every line says of which report it is, how many lines that has, and when it was written: so
+    that a part of a file, or another day's, is not taken for the whole.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
+    whole = {
+        "report_date": date,
+        "report_lines": len(lines),
+        "written_at": moment(time.time()),
+    }
     for number, line in enumerate(lines, start=1):
-        writer.writerow({"line": number, **line})
+        writer.writerow({"line": number, **line, **whole})
     return text.getvalue()
 
 

@@ -10,9 +10,15 @@ from typing import Any, cast, get_type_hints
 
 from temporalio import activity, workflow
 
-from activities.registry import in_house_activities, provider_activities
+from activities.registry import (
+    in_house_activities,
+    provider_activities,
+    reconciliation_activities,
+    report_activities,
+)
 from activities.toolbox import Toolbox
 from recompense.contracts import activities as stubs
+from recompense.contracts import reconciliation_activities as reconciliation_stubs
 from recompense.contracts.starting import WORKFLOW_TYPES
 from tests.architecture.source import Module, broken_by, findings, modules, report
 from workflows.registry import WORKFLOWS
@@ -44,7 +50,7 @@ def _signature(function: Function) -> tuple[list[Any], Any]:
 def _stubs() -> list[Function]:
     return [
         function
-        for function in vars(stubs).values()
+        for function in (*vars(stubs).values(), *vars(reconciliation_stubs).values())
         if callable(function) and activity._Definition.from_callable(function) is not None
     ]
 
@@ -52,7 +58,12 @@ def _stubs() -> list[Function]:
 def _implementations() -> list[Function]:
     # Registering calls nothing: no tool is needed to see what would be registered.
     tools = cast(Toolbox, None)
-    return [*in_house_activities(tools), *provider_activities(tools)]
+    return [
+        *in_house_activities(tools),
+        *provider_activities(tools),
+        *reconciliation_activities(tools),
+        *report_activities(tools),
+    ]
 
 
 def _twice(names: list[str]) -> list[str]:

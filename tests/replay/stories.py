@@ -11,6 +11,7 @@ from typing import Any
 from temporalio.client import WorkflowFailureError
 
 from recompense.contracts.payout_runs import PayoutRunInput, PayoutRunTriggerInput, RunReview
+from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     CaptureInput,
@@ -25,7 +26,7 @@ from recompense.contracts.sagas import (
 )
 from recompense.contracts.steps import ForgetOrphans
 from recompense.contracts.words import AnySagaInput
-from recompense.desk import SagaDesk, UnknownSaga
+from recompense.desk import SagaDesk, UnknownSaga, reconciliations
 from recompense.desk.models import ShownState
 from recompense.domain.ids import IdPrefix, new_id
 from tests.support.payout_runs import merchant_with
@@ -299,6 +300,43 @@ async def _frozen_run(platform: Platform, name: str) -> PayoutRunInput:
     return run
 
 
+async def reconciled(platform: Platform) -> str:
+    """A report whose lines agree."""
+    await a_payment(platform, capture_method="automatic")
+    return await _reconciled(platform, date(2026, 11, 24))
+
+
+async def reconciled_daily(platform: Platform) -> str:
+    """The schedule's own start of a reconciliation."""
+    await _settled(platform, date(2026, 11, 26))
+    daily = ReconcileDaily(provider="sandbox", report_date=date(2026, 11, 26))
+    return await _run(platform, RECONCILE_DAILY, daily)
+
+
+async def checked_balances(platform: Platform) -> str:
+    """The hourly check."""
+    return await _run(platform, CHECK_BALANCES)
+
+
+async def _settled(platform: Platform, day: date) -> None:
+    body = {"date": day.isoformat()}
+    platform.sandbox.http.post("/_control/settle", json=body).raise_for_status()
+
+
+async def _reconciled(platform: Platform, day: date) -> str:
+    await _settled(platform, day)
+    given = await reconciliations.begin(
+        platform.database,
+        new_id(IdPrefix.RECONCILIATION),
+        provider="sandbox",
+        report_date=day,
+        requested_by="finance",
+    )
+    await reconciliations.start(platform.client, given)
+    await platform.client.get_workflow_handle(given.workflow_id).result()
+    return given.workflow_id
+
+
 async def a_payment(platform: Platform, **changes: object) -> dict[str, Any]:
     """An authorized payment, and what an operation on it has to name."""
     payment = authorize_input(**changes)
@@ -374,5 +412,8 @@ STORIES: tuple[Story, ...] = (
     payout_run,
     rejected_payout_run,
     triggered_payout_run,
+    reconciled,
+    reconciled_daily,
+    checked_balances,
 )
 """The sweep comes first, while there is one payment to be swept."""

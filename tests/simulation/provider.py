@@ -6,7 +6,7 @@ fault. Its log of effects is what the invariants believe.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -27,6 +27,7 @@ from recompense.contracts.provider import (
     RefundCall,
     VoidCall,
 )
+from recompense.contracts.settlement import SettlementLine
 from recompense.domain.failures import (
     OutcomeUnknown,
     ProviderAccessDenied,
@@ -153,10 +154,11 @@ class ModelProvider:
         """Reports are not read here."""
         raise NotImplementedError
 
+    def read_settlement_report(self, chunks: object, report_date: date) -> Iterator[SettlementLine]:
+        raise NotImplementedError
+
     async def aclose(self) -> None:
         """Nothing to close."""
-
-    # A money call
 
     async def _move(self, call: AnyMoneyCall) -> Outcome:
         fault = self._fault(call.operation)

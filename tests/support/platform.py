@@ -16,10 +16,11 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.toolbox import PayoutRunTools, Toolbox
+from activities.toolbox import PayoutRunTools, Settlement, Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.contracts import words
+from recompense.contracts.reconciliation import SANDBOX_TERMS
 from recompense.contracts.sagas import DECISION_UPDATE_ID, AuthorizeInput
 from recompense.contracts.starting import saga_start
 from recompense.domain.calendar import EVERY_DAY, BusinessCalendar
@@ -120,6 +121,7 @@ async def running_platform(
         payout_runs=PayoutRunTools(
             database, Clock(BusinessCalendar(EVERY_DAY), "UTC"), approval=approves_runs
         ),
+        settlement=Settlement.of(database, {"sandbox": SANDBOX_TERMS}),
     )
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with database.transaction() as session:

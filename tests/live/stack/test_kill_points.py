@@ -14,13 +14,18 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import httpx
 import psutil
+import psycopg
 import pytest
 
 from tests.support import crash_points, worker_hooks
-from tests.support.caller import Caller, Refused, Request, approval
+from tests.support.caller import Caller, Refused, Request, approval, payment
 from tests.support.census import SOAK, count
 from tests.support.crash_points import Crash, Point
 from tests.support.stack import eventually, stack_of_its_own
@@ -204,6 +209,55 @@ async def test_stopped_worker_that_wakes_too_late_sends_nothing_again(
     assert made.count("capture") == 1
     await assert_nothing_lost_or_doubled(lonely.stack, lonely.told)
     count("cases by crash point", f"SIGSTOP {point}, SIGCONT after its time")
+
+
+def _reconciliation_cases() -> list[tuple[Point, str]]:
+    cases: list[tuple[Point, str]] = [
+        (point, f"reconciliation.{step}")
+        for step in ("fetch", "load")
+        for point in ("before_activity", "before_completion")
+    ]
+    for step in ("compare", "release", "finish"):
+        cases += [(point, f"reconciliation.{step}") for point in IN_HOUSE]
+    return cases
+
+
+RECONCILIATIONS: list[tuple[Point, str]] = (
+    _reconciliation_cases() if SOAK else [("before_commit", "reconciliation.compare")]
+)
+
+
+@pytest.mark.parametrize(("point", "activity"), RECONCILIATIONS)
+async def test_worker_killed_in_a_reconciliation_settles_once(
+    lonely: Desk, point: Point, activity: str
+) -> None:
+    lonely.ask(payment(capture_method="automatic"))
+    await quiet(lonely.stack, ends=("done", "failed"))
+    day = (date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)).isoformat()
+    sandbox = lonely.stack.file()["sandbox_url"]
+    httpx.post(f"{sandbox}/_control/settle", json={"date": day}).raise_for_status()
+    lonely.arm_crash(Crash(point, activity))
+    body = {"provider": "sandbox", "date": day}
+    asked = Request("/v1/reconciliations", body, role="admin")
+    found: list[dict[str, Any]] = []
+
+    def is_known() -> bool:
+        told = lonely.once(asked, key=f"reconcile-{day}")
+        found.extend([told] if told is not None else [])
+        return bool(found)
+
+    eventually(is_known, "the reconciliation has ended")
+    assert lonely.is_reached(), "the point was not reached: the case proves nothing"
+    assert (found[0]["status"], found[0]["breaks"]) == ("clean", 0)
+    assert found[0]["matched"] == found[0]["lines"] > 0
+    with psycopg.connect(lonely.stack.file()["database_url"]) as connection:
+        [[owed]] = connection.execute(
+            "SELECT coalesce(sum(CASE WHEN direction = 'debit' THEN posted ELSE -posted END), 0)"
+            " FROM ledger_entries WHERE account = 'provider:sandbox:clearing'"
+        )
+    assert owed == 0
+    await assert_nothing_lost_or_doubled(lonely.stack, lonely.told)
+    count("cases by crash point", f"{point} of {activity}")
 
 
 def _status(pid: int) -> str:

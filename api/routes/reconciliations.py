@@ -1,0 +1,266 @@
+"""Reconciliations of providers' settlement reports, and the breaks that they found."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import date
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
+from starlette.responses import Response
+from temporalio.service import RPCError
+
+from api import answers
+from api.access import allows, caller_of
+from api.answers import Answer
+from api.bodies import JsonBody
+from api.idempotency import Held, claim_for, require_key
+from api.openapi import acts, body_of, creates, reads
+from api.operations import wait_of
+from api.pages import Page, PageQuery, json_response, page
+from api.parts import parts_of
+from api.problems import RETRY_SOON, Problem, of_refusal
+from api.requests import CreateReconciliation, ResolveBreak
+from recompense.contracts.reconciliation import (
+    BreakAction,
+    BreakKind,
+    BreakView,
+    ReconcileInput,
+    ReconciliationStatus,
+    ReconciliationView,
+)
+from recompense.contracts.sagas import Refusal
+from recompense.contracts.scopes import Scope
+from recompense.desk import reconciliations
+from recompense.domain.failures import Refused
+from recompense.domain.ids import IdPrefix, is_id, new_id
+from recompense.persistence import breaks, reconciling
+from recompense.persistence.settlement_tables import Break, Reconciliation
+from recompense.persistence.settlement_views import break_view, reconciliation_view
+
+router = APIRouter(tags=["reconciliation"])
+
+_READERS = allows(Scope.LEDGER_READ)
+_WRITERS = allows(Scope.OPS_WRITE)
+_KEY = Depends(require_key)
+_CreateBody = JsonBody(CreateReconciliation)
+_ResolveBody = JsonBody(ResolveBreak)
+_PATIENCE_SECONDS = 2.5
+
+
+class ReconciliationQuery(PageQuery):
+    """Which reconciliations."""
+
+    status: ReconciliationStatus | None = None
+    provider: str | None = Field(default=None, max_length=40, pattern=r"^[a-z0-9_-]+$")
+
+
+class BreakQuery(PageQuery):
+    """Which breaks."""
+
+    status: Literal["open", "resolved"] | None = None
+    kind: BreakKind | None = None
+    provider: str | None = Field(default=None, max_length=40, pattern=r"^[a-z0-9_-]+$")
+
+
+@router.post(
+    "/v1/reconciliations",
+    dependencies=[_WRITERS, _KEY],
+    **creates(ReconciliationView, "Reconcile a provider's report"),
+    openapi_extra=body_of(CreateReconciliation, waits=True),
+)
+async def create_reconciliation(
+    request: Request, body: Annotated[CreateReconciliation, Depends(_CreateBody)]
+) -> Response:
+    """Fetch the report of a date and compare it with the books. The same date again finds nothing
+    new.
+    """
+    _refuse_bound(request)
+    if body.provider not in parts_of(request).providers:
+        raise Problem("provider_not_found")
+    claim = claim_for(request, resource_id=new_id(IdPrefix.RECONCILIATION))
+
+    async def perform(held: Held) -> Answer:
+        chosen = held.earlier.resource_id if held.earlier else claim.resource_id
+        return await _reconciled(request, str(chosen), body.provider, body.date)
+
+    return await parts_of(request).idempotency.once(claim, perform)
+
+
+@router.get(
+    "/v1/reconciliations",
+    dependencies=[_READERS],
+    **reads(Page[ReconciliationView], "List reconciliations"),
+)
+async def list_reconciliations(
+    request: Request, query: Annotated[ReconciliationQuery, Query()]
+) -> Response:
+    """The newest first."""
+    if caller_of(request).merchant_id is not None:
+        return page([], query.limit, reconciliation_view, lambda row: row.id)
+    async with parts_of(request).database.transaction() as session:
+        found = await reconciling.listed(
+            session,
+            provider=query.provider,
+            status=query.status,
+            before=query.after,
+            limit=query.limit,
+        )
+    return page(found, query.limit, reconciliation_view, lambda row: row.id)
+
+
+@router.get(
+    "/v1/reconciliations/{reconciliation_id}",
+    dependencies=[_READERS],
+    **reads(ReconciliationView, "Read a reconciliation"),
+)
+async def read_reconciliation(request: Request, reconciliation_id: str) -> Response:
+    """A reconciliation as it is now."""
+    return json_response(await _reconciliation(request, reconciliation_id))
+
+
+@router.get("/v1/breaks", dependencies=[_READERS], **reads(Page[BreakView], "List breaks"))
+async def list_breaks(request: Request, query: Annotated[BreakQuery, Query()]) -> Response:
+    """The newest first; `status=open` is what finance has to look at."""
+    if caller_of(request).merchant_id is not None:
+        return page([], query.limit, break_view, lambda row: row.id)
+    async with parts_of(request).database.transaction() as session:
+        found = await breaks.listed(
+            session,
+            status=query.status,
+            kind=query.kind,
+            provider=query.provider,
+            before=query.after,
+            limit=query.limit,
+        )
+    return page(found, query.limit, break_view, lambda row: row.id)
+
+
+@router.get("/v1/breaks/{break_id}", dependencies=[_READERS], **reads(BreakView, "Read a break"))
+async def read_break(request: Request, break_id: str) -> Response:
+    """A break as it is now."""
+    return json_response(break_view(await _break(request, break_id)))
+
+
+@router.post(
+    "/v1/breaks/{break_id}/resolve",
+    dependencies=[_WRITERS, _KEY],
+    **acts(BreakView, "Resolve a break"),
+    openapi_extra=body_of(ResolveBreak),
+)
+async def resolve_break(
+    request: Request, break_id: str, body: Annotated[ResolveBreak, Depends(_ResolveBody)]
+) -> Response:
+    """Repair a break, by an action that fits its kind. Recorded with who and why.
+
+    A write-off above the platform's threshold is 202 until a second person asks for it too.
+    """
+    _refuse_bound(request)
+    await _break(request, break_id)
+    claim = claim_for(request)
+    asked = BreakAction(body.action)
+
+    async def perform(held: Held) -> Answer:
+        if held.earlier is not None:
+            # The first request with this key may have done it and died, or was answered with 202:
+            # the same request once more is no second person.
+            row = await _break(request, break_id)
+            if _is_by(row, caller_of(request).subject, asked):
+                return _answer(row)
+        return await _resolved(request, break_id, asked, body.reason)
+
+    return await parts_of(request).idempotency.once(claim, perform)
+
+
+async def _reconciled(
+    request: Request, reconciliation_id: str, provider: str, report_date: date
+) -> Answer:
+    parts = parts_of(request)
+    given = await reconciliations.begin(
+        parts.database,
+        reconciliation_id,
+        provider=provider,
+        report_date=report_date,
+        requested_by=caller_of(request).subject,
+    )
+    await _started(request, given)
+    await parts.sagas.ended(given.workflow_id, None, wait_of(request))
+    view = await _reconciliation(request, reconciliation_id)
+    known = view.status is not ReconciliationStatus.RUNNING
+    location = f"/v1/reconciliations/{reconciliation_id}"
+    return Answer(201 if known else 202, view.model_dump_json(), location)
+
+
+async def _started(request: Request, given: ReconcileInput) -> None:
+    try:
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            await reconciliations.start(parts_of(request).temporal, given)
+    except (RPCError, TimeoutError, RuntimeError) as error:
+        raise Problem("temporal_unavailable", headers=RETRY_SOON) from error
+
+
+async def _resolved(request: Request, break_id: str, action: BreakAction, reason: str) -> Answer:
+    parts = parts_of(request)
+    asked = breaks.Resolving(
+        action=action,
+        actor=caller_of(request).subject,
+        reason=reason,
+        bank=parts.options.payout_bank,
+        write_off_approval_above=parts.options.write_off_approval_above,
+    )
+    try:
+        async with parts.database.transaction() as session:
+            resolved = await breaks.resolve(session, break_id, asked)
+    except Refused as refused:
+        refusal = Refusal(code=refused.code, message=refused.message)
+        return answers.of_problem(of_refusal(refusal), request.state.request_id)
+    if resolved is None:
+        raise Problem("not_found")
+    if resolved.look_up is not None:
+        # Where Temporal does not take it now, the relay starts it soon.
+        await parts.sagas.apply_event(resolved.look_up)
+    return _answer(resolved.row)
+
+
+def _is_by(row: Break, actor: str, action: BreakAction) -> bool:
+    """Whether this person has resolved the break so, or has asked for its write-off."""
+    if row.resolution is None:
+        return row.write_off_asked_by == actor and action is BreakAction.WRITE_OFF
+    people = (row.resolution["actor"], row.resolution.get("approved_by"))
+    return bool(row.resolution["action"] == action and actor in people)
+
+
+def _answer(row: Break) -> Answer:
+    done = row.status == "resolved"
+    location = f"/v1/breaks/{row.id}"
+    return Answer(200 if done else 202, break_view(row).model_dump_json(), location)
+
+
+async def _reconciliation(request: Request, reconciliation_id: str) -> ReconciliationView:
+    _require_id(request, IdPrefix.RECONCILIATION, reconciliation_id)
+    async with parts_of(request).database.transaction() as session:
+        row = await session.get(Reconciliation, reconciliation_id)
+    if row is None:
+        raise Problem("not_found")
+    return reconciliation_view(row)
+
+
+async def _break(request: Request, break_id: str) -> Break:
+    _require_id(request, IdPrefix.BREAK, break_id)
+    async with parts_of(request).database.transaction() as session:
+        row = await session.get(Break, break_id)
+    if row is None:
+        raise Problem("not_found")
+    return row
+
+
+def _require_id(request: Request, prefix: IdPrefix, resource_id: str) -> None:
+    """What is nobody's is not there for a caller who is bound to one merchant."""
+    if caller_of(request).merchant_id is not None or not is_id(prefix, resource_id):
+        raise Problem("not_found")
+
+
+def _refuse_bound(request: Request) -> None:
+    if caller_of(request).merchant_id is not None:
+        raise Problem("merchant_bound")
