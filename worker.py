@@ -18,7 +18,7 @@ from recompense.persistence.database import Database
 from recompense.schedules import ensure_schedules
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
-from recompense.upkeep import keep_sealing
+from recompense.upkeep import upkeep
 from recompense.workers import make_workers
 
 log = structlog.get_logger("recompense.worker")
@@ -49,8 +49,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         )
         client = await connect(settings)
         await ensure_schedules(client, settings.sweep_interval_seconds)
-        sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
-        stack.callback(sealing.cancel)
+        await stack.enter_async_context(upkeep(settings, database.engine, stop))
         workers = make_workers(
             client,
             tools,

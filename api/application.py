@@ -26,6 +26,7 @@ from api.parts import Parts
 from api.problems import RETRY_SOON, FieldError, Problem
 from api.routes import (
     captures,
+    deliveries,
     events,
     ledger,
     merchants,
@@ -35,6 +36,7 @@ from api.routes import (
     providers,
     refunds,
     system,
+    webhook_endpoints,
     webhooks,
 )
 from api.watching import Watching
@@ -58,6 +60,8 @@ _ROUTERS = (
     events.router,
     providers.router,
     ops.router,
+    webhook_endpoints.router,
+    deliveries.router,
     webhooks.router,
     system.router,
 )

@@ -15,6 +15,7 @@ from api.idempotency import Idempotency
 from api.known_merchants import KnownMerchants
 from api.sagas import Sagas
 from recompense.persistence.database import Database
+from recompense.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Options:
     default_provider: str = "sandbox"
     watch_interval_seconds: float = 15
     watch_stuck_after_seconds: float = 900
+    webhook_allow_private_targets: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Parts:
     idempotency: Idempotency
     sagas: Sagas
     merchants: KnownMerchants
+    vault: Vault
 
 
 def parts_of(request: Request) -> Parts:
