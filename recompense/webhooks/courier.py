@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,7 +28,7 @@ from recompense.persistence.database import Database
 from recompense.persistence.deliveries import Claimed, DueEndpoint
 from recompense.vault import Unopenable, Vault
 from recompense.webhooks.schedule import SERIES_SECONDS, delay_seconds
-from recompense.webhooks.sending import DEADLINE_SECONDS, Outcome, Result, Sender
+from recompense.webhooks.sending import DEADLINE_SECONDS, Outcome, Result
 from recompense.webhooks.signing import headers_for
 
 DATABASE_TURNS = 3
@@ -50,13 +51,19 @@ class Pace:
     failing_tries_at_once: int = 2
 
 
+class Sends(Protocol):
+    """Makes one try."""
+
+    async def send(self, url: str, headers: Mapping[str, str], body: bytes) -> Result: ...
+
+
 @dataclass
 class Courier:
     """Delivers to all endpoints of a database, together with any number of others."""
 
     database: Database
     vault: Vault
-    sender: Sender
+    sender: Sends
     pace: Pace = field(default_factory=Pace)
 
     def __post_init__(self) -> None:
