@@ -40,7 +40,7 @@ from api.routes import (
     webhooks,
 )
 from api.watching import Watching
-from recompense.observability import HttpMetrics, WatchMetrics
+from recompense.observability import HttpMetrics, WatchMetrics, WebhookMetrics
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -97,7 +97,8 @@ def build_app(open_parts: OpenParts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = HttpMetrics(CollectorRegistry())
-    app.state.watching = Watching(WatchMetrics(app.state.metrics.registry))
+    registry = app.state.metrics.registry
+    app.state.watching = Watching(WatchMetrics(registry), WebhookMetrics(registry))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented seam
     app.state.openapi_json = json.dumps(document(app))
     app.add_middleware(Gated)

@@ -17,6 +17,7 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "sagas": ("recompense.ops.sagas", "app", "Find, understand and repair sagas."),
     "ledger": ("recompense.ops.ledger", "app", "Check the books and read balances."),
     "providers": ("recompense.ops.providers", "app", "Watch and check providers."),
+    "webhooks": ("recompense.ops.webhooks", "app", "See webhook endpoints, and deliver again."),
     "schedules": ("recompense.ops.schedules", "app", "See, pause and resume schedules."),
     "tokens": ("recompense.ops.tokens", "app", "Make access tokens."),
     "keys": ("recompense.ops.keys", "app", "Make and revoke API keys."),
