@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from recompense.webhooks.signing import headers_for, new_secret
+from tests.architecture.source import ROOT
 
 BODY = b'{"id":"evt_1","type":"payment.captured","data":{"object":{"description":"\xc3\xa4"}}}'
 
@@ -43,6 +45,21 @@ def test_what_was_changed_on_the_way_does_not_verify(changed: str) -> None:
         headers[changed] = str(int(headers[changed]) + 1)
     with pytest.raises(WebhookVerificationError):
         Webhook(secret).verify(body, headers)
+
+
+def test_verification_of_the_docs_takes_ours_and_nothing_else() -> None:
+    page = (ROOT / "docs" / "webhooks.md").read_text(encoding="utf-8")
+    blocks = page.split("```python\n")[1:]
+    (shown,) = (block.partition("```")[0] for block in blocks if "def verified" in block)
+    names: dict[str, Any] = {}
+    exec(shown, names)  # noqa: S102 - our own page
+    verified = names["verified"]
+    new, old = new_secret(), new_secret()
+    assert verified(new, _headers(new, old), BODY)
+    assert verified(old, _headers(new, old), BODY)
+    assert not verified(new_secret(), _headers(new, old), BODY)
+    assert not verified(new, _headers(new), BODY + b" ")
+    assert not verified(new, _headers(new, at=int(time.time()) - 301), BODY)
 
 
 def test_the_vector_of_the_specification_is_met() -> None:
