@@ -191,7 +191,6 @@ async def record_delivered(
     values = {**_key(one), "outcome": outcome, "status": status}
     if (await connection.execute(_TAKEN, values)).one_or_none() is not None:
         await connection.execute(_WELL, {"endpoint_id": one.endpoint_id})
-    await connection.execute(_TALLY, {"outcome": outcome})
 
 
 async def record_not_taken(
@@ -218,8 +217,12 @@ async def record_not_taken(
     }
     state = (await connection.execute(_NOT_TAKEN, values)).scalar_one_or_none()
     await connection.execute(_UNWELL, {"endpoint_id": one.endpoint_id})
-    await connection.execute(_TALLY, {"outcome": outcome})
     return state == "failed"
+
+
+async def count(connection: AsyncConnection, outcome: str) -> None:
+    """Count a try by how it has ended."""
+    await connection.execute(_TALLY, {"outcome": outcome})
 
 
 async def tallies(connection: AsyncConnection) -> dict[str, int]:

@@ -45,7 +45,7 @@ class Pace:
     lease_seconds: float = DEADLINE_SECONDS + 5
     drain_seconds: float = DEADLINE_SECONDS + 1
     series_seconds: float = SERIES_SECONDS
-    rounds: int = 16
+    rounds: int = 32
     tries_at_once: int = 8
     failing_rounds: int = 8
     failing_tries_at_once: int = 2
@@ -114,6 +114,7 @@ class Courier:
             _, late = await asyncio.wait(self._rounds.values(), timeout=self.pace.drain_seconds)
             for task in late:
                 task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def settled(self) -> None:
         """Wait for the rounds that are under way."""
@@ -129,24 +130,36 @@ class Courier:
         return forget
 
     async def _round(self, endpoint: DueEndpoint) -> None:
-        """Serve one endpoint until nothing is due or a try is not taken."""
+        """Serve one endpoint until nothing is due or a try is not taken.
+
+        Its place goes to whoever waits after each batch: a long queue is no privilege.
+        """
+        place = self._places[endpoint.failing]
+        more = True
+        while more and not self._stopping.is_set():
+            async with place:
+                more = not self._stopping.is_set() and await self._batch(endpoint)
+
+    async def _batch(self, endpoint: DueEndpoint) -> bool:
+        """Try some of what is due. Returns whether all of it was taken, and there may be more."""
         pace = self.pace
         most = pace.failing_tries_at_once if endpoint.failing else pace.tries_at_once
         try:
-            async with self._places[endpoint.failing]:
-                while not self._stopping.is_set():
-                    async with self._transaction() as connection:
-                        claimed = await deliveries.claim(
-                            connection, endpoint.id, most=most, lease_seconds=pace.lease_seconds
-                        )
-                    taken = await asyncio.gather(*(self._try(one) for one in claimed))
-                    if not taken or not all(taken):
-                        return
+            async with self._transaction() as connection:
+                claimed = await deliveries.claim(
+                    connection, endpoint.id, most=most, lease_seconds=pace.lease_seconds
+                )
         except (SQLAlchemyError, OSError) as error:
             log.warning("a webhook has to wait", endpoint=endpoint.id, error=type(error).__name__)
+            return False
+        taken = await asyncio.gather(*(self._try(one) for one in claimed))
+        return bool(taken) and all(taken)
 
     async def _try(self, one: Claimed) -> bool:
-        """Make one try and record what came of it. Returns whether it was taken."""
+        """Make one try and record what came of it. Returns whether it was taken.
+
+        What cannot be opened or recorded is no try: it comes back with the lease.
+        """
         try:
             keys = [
                 self.vault.open(sealed, one.endpoint_id)
@@ -154,7 +167,6 @@ class Courier:
                 if sealed is not None
             ]
         except Unopenable:
-            # Our fault, not the receiver's: it counts as no try, and comes back with the lease.
             log.error("webhook.secret_unopenable", endpoint=one.endpoint_id)  # noqa: TRY400 - says all
             return False
         body = body_of(one)
@@ -162,7 +174,11 @@ class Courier:
             keys, event_id=one.event_id, sent_at_seconds=int(time.time()), body=body
         )
         result = await self.sender.send(one.url, headers, body)
-        await self._record(one, result)
+        try:
+            await self._record(one, result)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("webhook.not_recorded", event_id=one.event_id, error=type(error).__name__)
+            return False
         log.info(
             "webhook.tried",
             endpoint=one.endpoint_id,
@@ -179,8 +195,7 @@ class Courier:
             connection = await session.connection()
             if result.outcome is Outcome.DELIVERED:
                 await deliveries.record_delivered(connection, one, outcome=outcome, status=status)
-                return
-            given_up = await deliveries.record_not_taken(
+            elif await deliveries.record_not_taken(
                 connection,
                 one,
                 outcome=outcome,
@@ -188,9 +203,11 @@ class Courier:
                 delay_seconds=delay_seconds(one.tries + 1, result.retry_after_seconds),
                 series_seconds=self.pace.series_seconds,
                 final=result.outcome is Outcome.GONE,
-            )
-            if given_up:
+            ):
                 await self._disable(session, one, result)
+                await session.flush()
+            # Last, because all couriers meet in this row.
+            await deliveries.count(connection, outcome)
 
     async def _disable(self, session: AsyncSession, one: Claimed, result: Result) -> None:
         gone = result.outcome is Outcome.GONE

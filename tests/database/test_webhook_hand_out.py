@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from recompense.persistence import deliveries
-from tests.support.couriers import Post, emit_in, open_post
+from tests.support.couriers import Post, emit_in, eventually, open_post
 
 CAPTURED, REFUNDED = "payment.captured", "refund.succeeded"
 
@@ -66,6 +66,24 @@ async def test_event_that_commits_late_is_not_passed_by(post: Post) -> None:
             assert await deliveries.hand_out(connection) == 0
     await post.handed_out()
     assert await _handed_to(post, endpoint) == [*late, *early]
+
+
+async def test_page_ends_before_what_may_still_commit(post: Post) -> None:
+    """An event before the open transaction is handed out, one behind it waits for it."""
+    endpoint = await post.endpoint()
+    first = await post.emitted(CAPTURED)
+    async with post.database.transaction() as slow:
+        late = await emit_in(slow, CAPTURED)
+        behind = await post.emitted(REFUNDED)
+
+        async def first_is_handed_out() -> bool:
+            async with post.database.engine.begin() as connection:
+                await deliveries.hand_out(connection)
+            return await _handed_to(post, endpoint) == first
+
+        await eventually(first_is_handed_out, "the first event is handed out, and nothing else")
+    await post.handed_out()
+    assert await _handed_to(post, endpoint) == [*first, *late, *behind]
 
 
 async def test_rolled_back_event_is_nobodys_and_holds_nothing_up(post: Post) -> None:
