@@ -41,6 +41,7 @@ _WRITES = [_GUARDED, Depends(require_key)]
 _CreateBody = JsonBody(CreateWebhookEndpoint)
 _RotateBody = JsonBody(RotateSecret, optional=True)
 _EnableBody = JsonBody(EnableEndpoint, optional=True)
+_KEPT = ("Location", "Idempotent-Replayed")
 
 
 class NewSecretView(WebhookEndpointView):
@@ -235,6 +236,3 @@ def _revealed(request: Request, stored: Response) -> Response:
     body = json.loads(bytes(stored.body)) | {"secret": secret}
     headers = {name: stored.headers[name] for name in _KEPT if name in stored.headers}
     return Response(json.dumps(body), stored.status_code, headers, "application/json")
-
-
-_KEPT = ("Location", "Idempotent-Replayed")

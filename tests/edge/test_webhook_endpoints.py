@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -143,6 +144,41 @@ def test_secret_is_shown_by_the_first_answer_and_its_replays_only(api: Api, merc
     secret = made.json()["secret"]
     assert "secret" not in api.get(made.headers["Location"]).json()
     _assert_kept_nowhere(api, secret)
+
+
+def test_sixteen_requests_with_one_key_make_one_endpoint(api: Api, merchant: str) -> None:
+    key, body = fresh_key(), BODY | {"merchant_id": merchant}
+    with ThreadPoolExecutor(16) as callers:
+        told = list(callers.map(lambda _: api.post(path=PATH, body=body, key=key), range(16)))
+    assert {answer.status_code for answer in told} <= {201, 409}
+    made = {answer.text for answer in told if answer.status_code == 201}
+    assert len(made) == 1
+    open_still = {answer.json()["code"] for answer in told if answer.status_code == 409}
+    assert open_still <= {"idempotency_key_in_use"}
+    assert len(api.get(PATH, params={"merchant_id": merchant}).json()["data"]) == 1
+
+
+@pytest.mark.parametrize("act", ["", "/rotate", "/enable", "/test", "redeliver"])
+def test_each_post_wants_a_key_and_the_same_body_again(api: Api, merchant: str, act: str) -> None:
+    own = mint("own", merchant_id=merchant)
+    made = api.post(PATH, BODY, token=own).json()
+    path = f"{PATH}/{made['id']}{act}" if act else PATH
+    if act == "redeliver":
+        event = api.post(f"{PATH}/{made['id']}/test", token=own).json()["id"]
+        path = f"/v1/events/{event}/redeliver"
+    headers = {"Authorization": f"Bearer {own}"}
+    without = api.http.post(path, json={}, headers=headers)
+    assert (without.status_code, without.json()["code"]) == (400, "idempotency_key_missing")
+    body, key = ({} if act else BODY), fresh_key()
+    first = api.post(path, body, key=key, token=own)
+    assert first.status_code in {200, 201, 202}
+    other = {"rotate": {"overlap_hours": 2}, "redeliver": {"endpoint_id": made["id"]}}
+    changed = other.get(act.strip("/"), BODY | {"url": URL + "/2"})
+    if act in {"", "/rotate", "redeliver"}:
+        reused = api.post(path, changed, key=key, token=own)
+        assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    unknown = api.post(path, body | {"surprise": 1}, token=own)
+    assert (unknown.status_code, unknown.json()["code"]) == (422, "validation_failed")
 
 
 def test_rotation_gives_a_new_secret_once_for_its_key(api: Api, merchant: str) -> None:
