@@ -19,7 +19,7 @@ from recompense.persistence.database import Database
 from recompense.schedules import ensure_schedules, reconciliation_schedules
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
-from recompense.upkeep import keep_sealing
+from recompense.upkeep import upkeep
 from recompense.workers import make_workers
 
 log = structlog.get_logger("recompense.worker")
@@ -54,8 +54,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         daily = reconciliation_schedules(settings.providers, settings.reconcile_at)
         sweep_seconds = settings.sweep_interval_seconds
         await ensure_schedules(client, sweep_seconds, run_times(settings), daily)
-        sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
-        stack.callback(sealing.cancel)
+        await stack.enter_async_context(upkeep(settings, database.engine, stop))
         workers = make_workers(
             client,
             tools,

@@ -26,6 +26,7 @@ from recompense.persistence.claims import Claims
 from recompense.persistence.database import Database
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
+from recompense.vault import Vault
 
 _EXPIRY_BATCH = 1000
 _EXPIRY_INTERVAL_SECONDS = 3600.0
@@ -68,6 +69,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 write_off_approval_above=settings.write_off_approval_above,
                 watch_interval_seconds=settings.watch_interval_seconds,
                 watch_stuck_after_seconds=settings.watch_stuck_after_seconds,
+                webhook_allow_private_targets=settings.webhook_allow_private_targets,
             ),
             database=database,
             temporal=temporal,
@@ -88,6 +90,7 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
             idempotency=Idempotency(claims),
             sagas=Sagas(temporal),
             merchants=KnownMerchants(database),
+            vault=Vault(settings.payload_keys),
         )
 
 

@@ -26,6 +26,7 @@ from api.parts import Parts
 from api.problems import RETRY_SOON, FieldError, Problem
 from api.routes import (
     captures,
+    deliveries,
     events,
     ledger,
     merchants,
@@ -38,10 +39,11 @@ from api.routes import (
     refunds,
     statements,
     system,
+    webhook_endpoints,
     webhooks,
 )
 from api.watching import Watching
-from recompense.observability import HttpMetrics, WatchMetrics
+from recompense.observability import HttpMetrics, WatchMetrics, WebhookMetrics
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -64,6 +66,8 @@ _ROUTERS = (
     events.router,
     providers.router,
     ops.router,
+    webhook_endpoints.router,
+    deliveries.router,
     webhooks.router,
     system.router,
 )
@@ -99,7 +103,8 @@ def build_app(open_parts: OpenParts) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.metrics = HttpMetrics(CollectorRegistry())
-    app.state.watching = Watching(WatchMetrics(app.state.metrics.registry))
+    registry = app.state.metrics.registry
+    app.state.watching = Watching(WatchMetrics(registry), WebhookMetrics(registry))
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented seam
     app.state.openapi_json = json.dumps(document(app))
     app.add_middleware(Gated)

@@ -56,6 +56,8 @@ CATALOGUE: dict[str, Entry] = {
     "orphan_cannot_be_kept": Entry(409, "The effect can only be undone at the provider"),
     "saga_is_parked": Entry(409, "The saga waits for a person's answer"),
     "saga_is_running": Entry(409, "The saga is under way"),
+    "webhook_endpoint_disabled": Entry(409, "The webhook endpoint is disabled"),
+    "too_many_webhook_endpoints": Entry(409, "The merchant has as many endpoints as it may have"),
     "body_too_large": Entry(413, "The body is too large"),
     "webhook_too_large": Entry(413, "The webhook is larger than any event"),
     "unsupported_media_type": Entry(415, "The body has to be application/json"),

@@ -15,6 +15,7 @@ from api.idempotency import Idempotency
 from api.known_merchants import KnownMerchants
 from api.sagas import Sagas
 from recompense.persistence.database import Database
+from recompense.vault import Vault
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Options:
     write_off_approval_above: int = 10_000
     watch_interval_seconds: float = 15
     watch_stuck_after_seconds: float = 900
+    webhook_allow_private_targets: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Parts:
     idempotency: Idempotency
     sagas: Sagas
     merchants: KnownMerchants
+    vault: Vault
 
 
 def parts_of(request: Request) -> Parts:

@@ -6,9 +6,17 @@ import re
 from datetime import date
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, ConfigDict, Field, JsonValue, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    field_validator,
+    model_validator,
+)
 
 from api.bodies import Body
+from recompense.contracts.events import ALL_EVENTS, EVENT_TYPES
 from recompense.contracts.payout_runs import RunName
 from recompense.contracts.reconciliation import FIRST_REPORT_DATE, LAST_REPORT_DATE
 from recompense.domain.calendar import is_time_zone
@@ -19,6 +27,7 @@ Token = Annotated[str, Field(pattern=r"^[!-~]+$", min_length=1, max_length=255)]
 ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 MerchantId = Annotated[str, Field(pattern=r"^mer_[A-Za-z0-9_-]{1,59}$")]
 Reference = Annotated[str, Field(min_length=1, max_length=255)]
+EndpointId = Annotated[str, Field(pattern=r"^whe_[0-9A-Z]{26}$")]
 Words = Annotated[str, Field(min_length=1, max_length=1000)]
 MetadataName = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
@@ -252,3 +261,51 @@ class ResolveBreak(Body):
 
     action: Literal["post", "reverse", "write_off", "accept"]
     reason: Words
+
+
+class CreateWebhookEndpoint(Body):
+    """Take events at a URL. `["*"]` is all of them; no `merchant_id` is all merchants."""
+
+    model_config = _example(
+        url="https://shop.example/hooks/payments", events=["payment.captured", "refund.succeeded"]
+    )
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    events: Annotated[list[str], Field(min_length=1, max_length=100)]
+    merchant_id: MerchantId | None = None
+
+    @field_validator("events")
+    @classmethod
+    def _are_known(cls, events: list[str]) -> list[str]:
+        unknown = [name for name in events if name != ALL_EVENTS and name not in EVENT_TYPES]
+        if unknown:
+            raise ValueError("holds a type of events that there is not")
+        return list(dict.fromkeys(events))
+
+
+class RotateSecret(Body):
+    """Make a new secret. The one before it signs too for `overlap_hours`; 0 ends it at once."""
+
+    model_config = _example(overlap_hours=24)
+
+    overlap_hours: Annotated[int, Field(ge=0, le=168)] = 24
+
+
+class EnableEndpoint(Body):
+    """Deliver to a disabled endpoint again."""
+
+    model_config = _example()
+
+
+class SendTestEvent(Body):
+    """Send a test event."""
+
+    model_config = _example()
+
+
+class RedeliverEvent(Body):
+    """Deliver an event once more, to all endpoints that take it or to one of them."""
+
+    model_config = _example()
+
+    endpoint_id: EndpointId | None = None

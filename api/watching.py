@@ -8,8 +8,11 @@ import asyncio
 from contextlib import suppress
 from time import monotonic
 
-from recompense.observability import WatchMetrics
+from sqlalchemy.exc import SQLAlchemyError
+
+from recompense.observability import WatchMetrics, WebhookMetrics
 from recompense.persistence.database import Database
+from recompense.persistence.deliveries import tallies
 from recompense.persistence.watch import Observation, observe, watches
 
 _LONGEST_SECONDS = 5.0
@@ -19,8 +22,9 @@ _LONGEST_SECONDS = 5.0
 class Watching:
     """Refreshes the gauges. Several scrapes at once cost one round of questions."""
 
-    def __init__(self, metrics: WatchMetrics) -> None:
+    def __init__(self, metrics: WatchMetrics, webhooks: WebhookMetrics) -> None:
         self._metrics = metrics
+        self._webhooks = webhooks
         self._asking = asyncio.Lock()
         self._asked_at: float | None = None
 
@@ -40,6 +44,9 @@ class Watching:
                 async with asyncio.timeout(_LONGEST_SECONDS):
                     for watch in asked:
                         found[watch] = await observe(database.engine, watch)
+                    with suppress(SQLAlchemyError, OSError):
+                        async with database.engine.connect() as connection:
+                            self._webhooks.tries = await tallies(connection)
             for observation in found.values():
                 self._show(observation)
             self._asked_at = monotonic()

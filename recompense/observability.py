@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import re
 import sys
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any, Literal
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.registry import Collector
 
 from recompense.domain.card_numbers import without_card_numbers
 
@@ -123,3 +125,20 @@ class WatchMetrics:
             ["watch"],
             registry=registry,
         )
+
+
+class WebhookMetrics(Collector):
+    """How the tries of webhook deliveries have ended, of all processes and ever."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.tries: Mapping[str, int] = {}
+        registry.register(self)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counter as it was last read from the database."""
+        counter = CounterMetricFamily(
+            "recompense_webhook_tries", "Tries of webhook deliveries.", labels=["outcome"]
+        )
+        for outcome, count in self.tries.items():
+            counter.add_metric([outcome], count)
+        yield counter

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Request
 from pydantic import BaseModel, Field
@@ -14,23 +13,12 @@ from api.openapi import reads
 from api.pages import Page, json_response
 from api.parts import parts_of
 from api.problems import invalid
+from recompense.contracts.events import EventView
 from recompense.contracts.scopes import Scope
 from recompense.domain.ids import IdPrefix, is_id
 from recompense.persistence import reads as rows
 
 router = APIRouter(tags=["events"])
-
-
-class EventView(BaseModel):
-    """What happened, with the object as it was then.
-
-    `id` is also the `webhook-id` of its deliveries.
-    """
-
-    id: str
-    type: str
-    timestamp: datetime
-    data: dict[str, Any]
 
 
 class EventQuery(BaseModel):

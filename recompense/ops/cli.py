@@ -21,6 +21,7 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "payout-runs": ("recompense.ops.payout_runs", "app", "Make, approve and resume payout runs."),
     "reconcile": ("recompense.ops.reconcile", "app", "Compare providers' reports with the books."),
     "breaks": ("recompense.ops.breaks", "app", "See and resolve what reconciliation found."),
+    "webhooks": ("recompense.ops.webhooks", "app", "See webhook endpoints, and deliver again."),
     "schedules": ("recompense.ops.schedules", "app", "See, pause and resume schedules."),
     "tokens": ("recompense.ops.tokens", "app", "Make access tokens."),
     "keys": ("recompense.ops.keys", "app", "Make and revoke API keys."),

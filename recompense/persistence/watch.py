@@ -92,6 +92,17 @@ def watches(stuck_after_seconds: float) -> tuple[Watch, ...]:
             60,
         ),
         Watch("unsealed", "a posting is sealed within a minute", watch_sql.UNSEALED, 60),
+        Watch(
+            "untried_webhooks",
+            "an event is handed out, and a delivery that is due is tried, within a minute",
+            watch_sql.UNTRIED_WEBHOOKS,
+        ),
+        Watch(
+            "undelivered_webhooks",
+            "each endpoint has taken what was delivered to it",
+            watch_sql.UNDELIVERED_WEBHOOKS,
+            None,
+        ),
         Watch("parked", "a person is asked", watch_sql.PARKED, None),
         Watch(
             "parked_orphans",

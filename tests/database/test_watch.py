@@ -42,6 +42,10 @@ PLANTED = {
     " WHERE kind = 'refund'",
     "unapplied_events": "INSERT INTO provider_events (provider, event_id, event_type, payload,"
     " status, received_at) VALUES ('sandbox', 'e', 'a', '{}', 'received', <long ago>)",
+    "untried_webhooks": "UPDATE events SET at = <long ago> WHERE seq = 1",
+    "undelivered_webhooks": "INSERT INTO webhook_endpoints (id, url, events, secret, created_by)"
+    " VALUES ('whe_1', 'u', '{*}', 's', 't');"
+    "INSERT INTO webhook_deliveries (endpoint_id, event_id) VALUES ('whe_1', 'evt_1')",
     "unsealed": "DELETE FROM ledger_seals;"
     "UPDATE ledger_postings SET at = <long ago> WHERE posting_key = 'pay_1:authorize:1'",
     "parked": "UPDATE operations SET saga_state = 'parked', question = 'Was it made?'"
@@ -57,6 +61,8 @@ EXAMPLES = {
     "parked_orphans": "refund/ref_1",
     "stuck": "refund/ref_1",
     "unapplied_events": "sandbox e",
+    "untried_webhooks": "evt_",
+    "undelivered_webhooks": "whe_1 evt_1: was not taken: not tried",
     "unsealed": "pay_1:authorize:1",
     "parked": "refund/ref_1: Was it made?",
 }
@@ -96,7 +102,7 @@ async def test_planted_violation_is_found_and_named(
     assert found.example is not None
     assert found.example.startswith(EXAMPLES[name])
     # Whoever is asked has not failed yet.
-    assert found.wrong == (not name.startswith("parked"))
+    assert found.wrong == (WATCHES[name].late_after_seconds is not None)
 
 
 @pytest.mark.parametrize("story", STORIES)
@@ -118,6 +124,18 @@ async def test_young_work_is_counted_and_not_wrong(database_url: str, engine: As
     found = await _observed(engine)
     assert (found["unsealed"].found, found["unsealed"].wrong) == (1, False)
     assert (found["stuck"].found, found["stuck"].wrong) == (1, False)
+
+
+async def test_delivery_that_is_due_and_not_tried_is_found_unless_the_receiver_is_to_blame(
+    engine: AsyncEngine,
+) -> None:
+    await tamper(engine, *PLANTED["undelivered_webhooks"].split(";"))
+    due = f"UPDATE webhook_deliveries SET next_attempt_at = {LONG_AGO}"  # noqa: S608 - a constant
+    failing = f"UPDATE webhook_endpoints SET failing_since = {LONG_AGO}"  # noqa: S608 - a constant
+    for change, wrong in (("SELECT 1", False), (due, True), (failing, False)):
+        await tamper(engine, change)
+        found = await observe(engine, WATCHES["untried_webhooks"])
+        assert found.wrong is wrong, change
 
 
 async def test_payments_are_verified_beyond_the_first_page(engine: AsyncEngine) -> None:

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from api.watching import Watching
-from recompense.observability import WatchMetrics
+from recompense.observability import WatchMetrics, WebhookMetrics
 from recompense.persistence.database import Database
 
 ALWAYS, HOURLY = 0.0, 3600.0
@@ -33,7 +33,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def watching(registry: CollectorRegistry) -> Watching:
     """A watch that was never asked."""
-    return Watching(WatchMetrics(registry))
+    return Watching(WatchMetrics(registry), WebhookMetrics(registry))
 
 
 def _drop_a_guard(url: str) -> None:
@@ -58,6 +58,20 @@ async def test_gauges_show_a_planted_violation(
     await _refresh(watching, database, ALWAYS)
     assert [_sample(registry, one) for one in ("answered", "found", "wrong")] == [1, 1, 1]
     assert _sample(registry, "wrong", "payments") == 0
+
+
+async def test_tries_of_webhooks_are_counted_by_outcome(
+    watching: Watching, registry: CollectorRegistry, database: Database, database_url: str
+) -> None:
+    def counted(outcome: str) -> float | None:
+        return registry.get_sample_value("recompense_webhook_tries_total", {"outcome": outcome})
+
+    await _refresh(watching, database, ALWAYS)
+    assert counted("delivered") == 0
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE webhook_tallies SET tries = 3 WHERE outcome = 'rejected'")
+    await _refresh(watching, database, ALWAYS)
+    assert (counted("delivered"), counted("rejected")) == (0, 3)
 
 
 async def test_scrapes_within_the_interval_ask_once(

@@ -65,6 +65,14 @@ INSERT INTO ledger_snapshots (account, currency, through, last_at, debits_posted
 SELECT 'merchant:' || i % 1000 || ':available', 'EUR',
        CAST(CAST((i / 1000 + 1) * 990 AS text) AS xid8), now(), 0, i / 1000, 0, 0
 FROM generate_series(0, <rows> - 1) AS i""",
+    "events": """
+INSERT INTO events (id, type, data, created, at)
+SELECT 'evt_' || i, 'payment.captured', '{}', CAST(CAST(i AS text) AS xid8),
+       clock_timestamp() - interval '1 hour' FROM generate_series(1, <rows>) AS i""",
+    "webhook_deliveries": """
+INSERT INTO webhook_deliveries (endpoint_id, event_id, state, next_attempt_at)
+SELECT 'whe_' || i % 10, 'evt_' || i, CASE i % 1000 WHEN 0 THEN 'pending' ELSE 'delivered' END,
+       clock_timestamp() - interval '1 hour' FROM generate_series(1, <rows>) AS i""",
     "payments": """
 INSERT INTO payments (id, merchant_id, status, amount, currency, capture_method, metadata)
 SELECT 'pay_' || lpad(CAST(i AS text), 9, '0'), 'm', 'failed', 10, 'EUR', 'manual', '{}'
@@ -76,6 +84,11 @@ SEAL = """
 INSERT INTO ledger_seals (number, starts, through, postings, last_at, previous, digest, leaves,
                           next_created, observed_at)
 SELECT 1, '0', '99500', 1, now(), '', sha256(''), '12345678', '0', now()"""
+WEBHOOKS = (
+    "UPDATE webhook_cursor SET created = '90000', seq = 0",
+    "INSERT INTO webhook_endpoints (id, url, events, secret, created_by)"
+    " SELECT 'whe_' || i, 'u', '{*}', 's', 't' FROM generate_series(0, 9) AS i",
+)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +101,8 @@ def big_database(postgres_server: PostgresServer) -> Iterator[str]:
                 connection.execute(f"ALTER TABLE {table} DISABLE TRIGGER ALL".encode())
             for statement in BIG.values():
                 connection.execute(statement.replace("<rows>", str(ROWS)).encode())
-            connection.execute(SEAL)
+            for statement in (SEAL, *WEBHOOKS):
+                connection.execute(statement.encode())
             connection.execute("VACUUM ANALYZE")
         yield url
 

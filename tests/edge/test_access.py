@@ -241,6 +241,8 @@ def _filled(path: str) -> str:
         .replace("{payout_id}", "po_01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{run_id}", "run_01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{merchant_id}", "mer_nobody")
+        .replace("{endpoint_id}", "whe_01ARZ3NDEKTSV4RRFFQ69G5FAV")
+        .replace("{event_id}", "evt_01ARZ3NDEKTSV4RRFFQ69G5FAV")
         .replace("{workflow_id}", "authorize%2Fnothing")
         .replace("{account}", "platform:fees")
     )

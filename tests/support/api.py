@@ -33,11 +33,13 @@ from api.tokens import PublishedKeys, Tokens
 from recompense.contracts.scopes import Scope
 from recompense.persistence.claims import Claims
 from recompense.persistence.database import Database
+from recompense.vault import Vault
 from tests.support.sandbox import free_port
 
 SECRET = "a-secret-of-the-tests-that-is-long-enough"
 AUDIENCE = "recompense"
 WEBHOOK_SECRET = "a_test_secret"
+VAULT_KEY = b"a key of 32 bytes for the vault."
 EVERY_SCOPE = tuple(Scope)
 _START_SECONDS = 30.0
 
@@ -51,6 +53,7 @@ async def make_parts(
     writes: str = "10000/second",
     max_in_flight: int = 64,
     statement_timeout_seconds: float = 1.5,
+    allow_private_targets: bool = False,
 ) -> AsyncIterator[Parts]:
     """The parts of an API on real PostgreSQL and real Temporal, whether they are up or not."""
     database = Database(database_url, statement_timeout_seconds=statement_timeout_seconds)
@@ -66,7 +69,7 @@ async def make_parts(
     tokens = Tokens(issuer=AUDIENCE, audience=AUDIENCE, secret=SECRET, keys=keys)
     try:
         yield Parts(
-            options=Options(),
+            options=Options(webhook_allow_private_targets=allow_private_targets),
             database=database,
             temporal=client,
             providers={"sandbox": sandbox},
@@ -76,6 +79,7 @@ async def make_parts(
             idempotency=Idempotency(Claims(database)),
             sagas=Sagas(client),
             merchants=KnownMerchants(database),
+            vault=Vault([VAULT_KEY]),
         )
     finally:
         await transport.aclose()

@@ -20,11 +20,14 @@ class Delivery:
 
 @dataclass
 class WebhookReceiver:
-    """`statuses` are used up one by one, then every delivery is answered with 200."""
+    """`statuses` are used up one by one, then every delivery is answered with 200; none is answered
+    while `gate` is closed.
+    """
 
     url: str
     deliveries: list[Delivery] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
 
     def wait_for(
         self, enough: Callable[[list[Delivery]], bool], *, give_up_after_seconds: float = 20
@@ -43,12 +46,18 @@ class WebhookReceiver:
 def receiving_webhooks() -> Iterator[WebhookReceiver]:
     """Listen on a free port of 127.0.0.1."""
     receiver = WebhookReceiver(url="")
+    receiver.gate.set()
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             headers = {name.lower(): value for name, value in self.headers.items()}
             receiver.deliveries.append(Delivery(headers, body))
+            receiver.gate.wait()
+            with contextlib.suppress(ConnectionError):
+                self.answer()
+
+        def answer(self) -> None:
             self.send_response(receiver.statuses.pop(0) if receiver.statuses else 200)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -63,6 +72,7 @@ def receiving_webhooks() -> Iterator[WebhookReceiver]:
     try:
         yield receiver
     finally:
+        receiver.gate.set()
         server.shutdown()
         server.server_close()
         thread.join()
