@@ -105,6 +105,7 @@ class ObservedTransport:
         *,
         maximum_connections: int = 200,
         now: Callable[[], datetime] = _utc_now,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._on_call = on_call
         self._now = now
@@ -119,6 +120,7 @@ class ObservedTransport:
             follow_redirects=False,
             # Proxies and netrc of the environment must not see provider credentials.
             trust_env=False,
+            transport=network,
         )
 
     async def call(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -13,6 +14,8 @@ from adapters.breaker import CLOSED, BreakerState, OperationClass, held_open
 from adapters.registration import Provider
 from adapters.transport import ObservedTransport
 from recompense.contracts.provider import CallRecord
+from recompense.ops.check_calls import CheckOptions
+from recompense.ops.faulty_network import FaultyNetwork
 from recompense.ops.provider_check import CheckResult, check_provider
 from recompense.ops.terminal import (
     NOT_IN_ORDER,
@@ -69,29 +72,47 @@ def list_(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def check(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Check an adapter against its live endpoint.
+def check(
+    name: Name,
+    card: Annotated[str, typer.Option(help="Token of a card that pays.")] = "tok_ok",
+    refused_card: Annotated[
+        str, typer.Option(help="Token of a card that is refused.")
+    ] = "tok_declined",
+    account: Annotated[str, typer.Option(help="Token of a bank account.")] = "tok_ok",
+    currency: Annotated[str, typer.Option(help="What the account takes.")] = "EUR",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Check an adapter against its live endpoint: every rule, and why one is not asked.
 
     It moves the smallest amounts: use a test account.
     """
     with told_to_the_person():
         settings = settings_of(data_dir)
         _known(name, settings)
+    options = CheckOptions(card, refused_card, account, currency)
 
     async def work() -> tuple[CheckResult, ...]:
-        transport = ObservedTransport(_nothing_to_note)
+        network = FaultyNetwork()
+        transport = ObservedTransport(_nothing_to_note, network=network)
+        provider = _built(name, settings, transport)
         try:
-            return await check_provider(_built(name, settings, transport).port)
+            return await check_provider(provider.port, provider.capabilities, options, network)
         finally:
             await transport.aclose()
 
     results = run(work(), settings)
     if as_json:
-        checks = [{"name": r.name, "passed": r.passed, "seen": r.seen} for r in results]
+        checks = [
+            {"name": r.name, "passed": r.passed, "result": r.verdict, "seen": r.seen}
+            for r in results
+        ]
         print_json({"provider": name, "checks": checks})
     else:
-        rows = [[r.name, "ok" if r.passed else "wrong", r.seen or "-"] for r in results]
+        rows = [[r.name, r.verdict.value, r.seen or "-"] for r in results]
         print_table(["check", "result", "seen"], rows)
+        counted = Counter(r.verdict.value for r in results)
+        typer.echo(", ".join(f"{number} {kind}" for kind, number in sorted(counted.items())))
     raise typer.Exit(0 if all(r.passed for r in results) else NOT_IN_ORDER)
 
 
