@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +17,7 @@ from adapters.transport import ObservedTransport
 from recompense.contracts.provider import CallRecord
 from recompense.ops.check_calls import CheckOptions
 from recompense.ops.faulty_network import FaultyNetwork
+from recompense.ops.new_provider import write_skeleton
 from recompense.ops.provider_check import CheckResult, check_provider
 from recompense.ops.terminal import (
     NOT_IN_ORDER,
@@ -69,6 +71,21 @@ def list_(as_json: AsJson = False, data_dir: DataDir = None) -> None:
         return
     columns = ["provider", "call", "tries", "gives up after", "looked up", "breaker"]
     print_table(columns, [row for one in found for row in _rows(one)])
+
+
+@app.command()
+def new(
+    name: Annotated[str, typer.Argument(help="The adapter's name, for example acme.")],
+    into: Annotated[Path, typer.Option(help="The root of the sources.")] = Path(),
+) -> None:
+    """Write the skeleton of an adapter: its folder, its conformance target, its registry line."""
+    with told_to_the_person():
+        skeleton = write_skeleton(name, into)
+    for path in skeleton.files:
+        typer.echo(f"written: {path}")
+    typer.echo("Next:")
+    for step in skeleton.next_steps:
+        typer.echo(f"  {step}")
 
 
 @app.command()
