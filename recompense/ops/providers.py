@@ -35,6 +35,7 @@ from recompense.ops.terminal import (
     told_to_the_person,
 )
 from recompense.persistence.outbox import audit
+from recompense.persistence.shadow_readings import ShadowReading, of_provider
 from recompense.settings import Settings
 
 app = typer.Typer(help="Watch and check providers.", no_args_is_help=True)
@@ -167,6 +168,30 @@ def breaker(
     run(work(), settings)
     done = "are stopped" if order is BreakerOrder.OPEN else "go through again"
     typer.echo(f"Calls to {name} {done}; workers notice within a second.")
+
+
+@app.command()
+def shadow(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show what the shadow of a provider has read otherwise than the live adapter."""
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+        _known(name, settings)
+
+    async def work() -> list[ShadowReading]:
+        async with opened_database(settings) as database, database.transaction() as session:
+            return await of_provider(session, name)
+
+    found = run(work(), settings)
+    if as_json:
+        print_json({"provider": name, "data": [row.model_dump(mode="json") for row in found]})
+        return
+    columns = ["candidate", "call", "reading", "times", "last at"]
+    print_table(
+        columns,
+        [[r.candidate, r.operation, r.difference, str(r.times), r.effect_key] for r in found],
+    )
+    if name not in settings.shadows:
+        typer.echo(f"{name} has no shadow now; RECOMPENSE_SHADOWS names one.")
 
 
 def _known(name: str, settings: Settings) -> None:
