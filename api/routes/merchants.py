@@ -18,7 +18,7 @@ from api.idempotency import Held, claim_for, require_key
 from api.openapi import body_of, creates, reads
 from api.pages import json_response
 from api.parts import parts_of
-from api.problems import Problem
+from api.problems import Problem, invalid
 from api.requests import CreateMerchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.ids import IdPrefix, new_id
@@ -69,6 +69,9 @@ async def create_merchant(
     caller, parts = caller_of(request), parts_of(request)
     if caller.merchant_id is not None:
         raise Problem("merchant_bound", "A token that is bound to a merchant makes no merchants.")
+    unknown = {*body.routing.prefer, *body.routing.weights} - parts.providers.keys()
+    if unknown:
+        raise invalid("routing", "provider_not_served", f"no provider is named {min(unknown)}")
     claim = claim_for(request, resource_id=body.id or new_id(IdPrefix.MERCHANT))
 
     async def perform(held: Held) -> Answer:

@@ -33,7 +33,8 @@ class FaultProxy:
     accepts meet the `fault`; -1: all of them.
 
     `delay_ms` is how long `slow` waits; `retry_after` is sent with 429 and 503; `drip` sends
-    `whole_bytes` of the answer at once and the rest byte by byte.
+    `whole_bytes` of the answer at once and the rest byte by byte. `most_at_once` counts the calls
+    that were under way together.
     """
 
     upstream: str
@@ -45,6 +46,8 @@ class FaultProxy:
     whole_bytes: int = 0
     fired: int = 0
     seen: list[tuple[str, str]] = field(default_factory=list)
+    at_once: int = 0
+    most_at_once: int = 0
 
     async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one connection, request after request."""
@@ -65,10 +68,15 @@ class FaultProxy:
         meets = self.concerns(method, path) and (self.times < 0 or self.fired < self.times)
         fault = self.fault if meets else None
         self.fired += meets
-        if fault in BEFORE:
-            return await self._refuse(reader, writer, fault)
-        answer = await self._passed_on(client, method, path, headers, body)
-        return await self._spoil(reader, writer, fault, answer)
+        self.at_once += 1
+        self.most_at_once = max(self.at_once, self.most_at_once)
+        try:
+            if fault in BEFORE:
+                return await self._refuse(reader, writer, fault)
+            answer = await self._passed_on(client, method, path, headers, body)
+            return await self._spoil(reader, writer, fault, answer)
+        finally:
+            self.at_once -= 1
 
     async def _passed_on(
         self,
