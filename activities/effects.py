@@ -190,9 +190,10 @@ class ProviderActivities:
 
         That try held the first right, so nobody can have sent it before; and closed by
         compare-and-set, nobody can send it after. A later try speaks for itself alone, and only a
-        look-up speaks for the series.
+        look-up speaks for the series. A try of several calls was not sent when none of them was.
         """
-        if not plan.elsewhere or right_try != FIRST_TRY:
+        unsent = all(call.outcome == ProviderUnavailable.__name__ for call in calls)
+        if not plan.elsewhere or right_try != FIRST_TRY or not unsent:
             return False
         async with self._tools.store.work() as work:
             row = await journal.require(work, journal.position(plan))

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from recompense.domain.terms import RoutingTerms
@@ -240,6 +240,15 @@ class Settings(BaseSettings):
         for key in keys:
             _decoded_key(key)
         return keys
+
+    @field_validator("routing", "shadows")
+    @classmethod
+    def _speaks_of_served_ones(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        named = {*value} if isinstance(value, dict) else {*value.prefer, *value.weights}
+        strangers = named - {*info.data.get("providers", named)}
+        if strangers:
+            raise ValueError(f"RECOMPENSE_PROVIDERS serves no {min(strangers)}")
+        return value
 
     @property
     def payload_keys(self) -> tuple[bytes, ...]:

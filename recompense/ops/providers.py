@@ -70,7 +70,7 @@ def list_(as_json: AsJson = False, data_dir: DataDir = None) -> None:
     if as_json:
         print_json({"data": found})
         return
-    columns = ["provider", "call", "tries", "gives up after", "looked up", "breaker"]
+    columns = ["provider", "call", "tries", "gives up after", "looked up", "limits", "breaker"]
     print_table(columns, [row for one in found for row in _rows(one)])
 
 
@@ -223,7 +223,9 @@ def _data(
 
 def _rows(one: dict[str, Any]) -> list[list[str]]:
     phases = ", ".join(f"{kind} {phase}" for kind, phase in one["breaker"].items())
-    calls = one["policies"]["calls"]
+    calls, rate = one["policies"]["calls"], one["policies"]["rate_limit_per_second"]
+    limits = f"{one['policies']['maximum_concurrency']} at once"
+    limits += "" if rate is None else f", {rate} a second"
     look_up = calls["lookup"]["maximum_attempts"]
     return [
         [
@@ -232,6 +234,7 @@ def _rows(one: dict[str, Any]) -> list[list[str]]:
             str(policy["maximum_attempts"]),
             f"{policy['schedule_to_close_seconds']} s",
             "-" if operation == "lookup" else f"{look_up} times",
+            limits,
             phases.replace("_", " "),
         ]
         for operation, policy in calls.items()
