@@ -60,7 +60,7 @@ def _told(report: pytest.TestReport) -> str | None:
     if hasattr(report, "wasxfail"):
         return f"known fault of the stand-in: {report.wasxfail}"
     if report.skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else ""
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple | list) else ""
         return reason.removeprefix("Skipped: ")
     return "ok" if report.when == "call" else None
 
