@@ -18,6 +18,7 @@ from recompense.contracts.provider import (
 from recompense.contracts.reconciliation import SettlementTerms
 from recompense.domain.payout_dates import Clock
 from recompense.persistence.database import Database
+from recompense.domain.terms import RoutingTerms
 from recompense.persistence.operations import Run
 from recompense.persistence.report_shelf import ReportShelf
 from recompense.persistence.work import Store
@@ -71,8 +72,10 @@ class Settlement:
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The dependencies of all activities. `default_provider` takes what names no provider; `now` is
-    the worker's clock. Without `settlement` nothing is reconciled.
+    """The dependencies of all activities.
+
+    `routing` holds for merchants without terms of their own, and `default_provider` takes what no
+    terms route; `now` is the worker's clock. Without `settlement` nothing is reconciled.
     """
 
     store: Store
@@ -81,6 +84,7 @@ class Toolbox:
     default_provider: str
     payout_bank: str = "main"
     settlement: Settlement | None = None
+    routing: RoutingTerms = field(default_factory=RoutingTerms)
     now: Callable[[], datetime] = utc_now
     payout_runs: PayoutRunTools | None = None
 

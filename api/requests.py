@@ -21,10 +21,16 @@ from recompense.contracts.payout_runs import RunName
 from recompense.contracts.reconciliation import FIRST_REPORT_DATE, LAST_REPORT_DATE
 from recompense.domain.calendar import is_time_zone
 from recompense.domain.money import Amount, Currency
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
+from recompense.domain.terms import (
+    Availability,
+    FeeSchedule,
+    PayoutTerms,
+    ProviderName,
+    ReserveTerms,
+    RoutingTerms,
+)
 
 Token = Annotated[str, Field(pattern=r"^[!-~]+$", min_length=1, max_length=255)]
-ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 MerchantId = Annotated[str, Field(pattern=r"^mer_[A-Za-z0-9_-]{1,59}$")]
 Reference = Annotated[str, Field(min_length=1, max_length=255)]
 EndpointId = Annotated[str, Field(pattern=r"^whe_[0-9A-Z]{26}$")]
@@ -93,6 +99,7 @@ class CreateMerchant(Body):
     fees: FeeSchedule = FeeSchedule()
     availability: Availability = Availability()
     reserve: ReserveTerms = ReserveTerms()
+    routing: RoutingTerms = RoutingTerms()
 
     @model_validator(mode="after")
     def _terms_fit(self) -> Self:

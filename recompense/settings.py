@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
 from recompense.contracts.payout_runs import RUN_NAME_PATTERN
 from recompense.contracts.reconciliation import SANDBOX_TERMS, SettlementTerms
 from recompense.domain.calendar import DEFAULT_CALENDAR, is_calendar, is_time_zone
+from recompense.domain.terms import RoutingTerms
 from recompense.stack.files import DamagedFile, Secrets, StackFile, StackPaths
 
 PAYLOAD_KEY_BYTES = 32
@@ -187,6 +188,16 @@ class Settings(BaseSettings):
         repr=False,
         description="Configuration of each provider by its name, as a JSON object.",
     )
+    shadows: dict[str, str] = Field(
+        default={},
+        description="Candidate adapters that read what a live one is answered, and make no call:"
+        ' a JSON object, `{"<provider>": "<candidate>"}`.',
+    )
+    routing: RoutingTerms = Field(
+        RoutingTerms(),
+        description="Which providers make what merchants without routing terms of their own ask"
+        ' for, as a JSON object: `{"prefer": [...], "weights": {...}}`.',
+    )
     policy_overrides: dict[str, dict[str, Any]] = Field(
         default={},
         description="Values of providers' policies to replace, by provider, as a JSON object.",
@@ -297,6 +308,15 @@ class Settings(BaseSettings):
         for key in keys:
             _decoded_key(key)
         return keys
+
+    @field_validator("routing", "shadows")
+    @classmethod
+    def _speaks_of_served_ones(cls, value: Any, info: ValidationInfo) -> Any:  # noqa: ANN401
+        named = {*value} if isinstance(value, dict) else {*value.prefer, *value.weights}
+        strangers = named - {*info.data.get("providers", named)}
+        if strangers:
+            raise ValueError(f"RECOMPENSE_PROVIDERS serves no {min(strangers)}")
+        return value
 
     @property
     def payload_keys(self) -> tuple[bytes, ...]:

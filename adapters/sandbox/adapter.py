@@ -29,6 +29,7 @@ from recompense.contracts.provider import (
     VoidCall,
 )
 from recompense.contracts.settlement import ReportEnd, SettlementLine
+from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
 
 
 class SandboxAdapter:
@@ -126,14 +127,18 @@ class SandboxAdapter:
         """This effect made it, and its key has been forgotten; or another one did, and this one
         made nothing.
         """
-        found = await self.lookup(
-            operation=call.operation,
-            operation_id=call.operation_id,
-            effect_key=call.effect_key,
-            step=call.operation,
-            amount=call.amount,
-            currency=call.currency,
-        )
+        try:
+            found = await self.lookup(
+                operation=call.operation,
+                operation_id=call.operation_id,
+                effect_key=call.effect_key,
+                step=call.operation,
+                amount=call.amount,
+                currency=call.currency,
+            )
+        except ProviderUnavailable as failure:
+            # The look-up was not sent; the call that it asks about was.
+            raise OutcomeUnknown(str(failure)) from failure
         if not isinstance(found.answer, Absent):
             return found.answer
         message = "The provider has done this before, under another effect key."

@@ -18,11 +18,11 @@ from api.idempotency import Held, claim_for, require_key
 from api.openapi import body_of, creates, reads
 from api.pages import json_response
 from api.parts import parts_of
-from api.problems import Problem
+from api.problems import Problem, invalid
 from api.requests import CreateMerchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms, RoutingTerms
 from recompense.ledger.results import MerchantBalance
 from recompense.persistence import ledger, merchants
 from recompense.persistence.database import Database
@@ -47,6 +47,7 @@ class MerchantView(BaseModel):
     fees: FeeSchedule
     availability: Availability
     reserve: ReserveTerms
+    routing: RoutingTerms
     created_at: datetime
 
 
@@ -69,6 +70,9 @@ async def create_merchant(
     caller, parts = caller_of(request), parts_of(request)
     if caller.merchant_id is not None:
         raise Problem("merchant_bound", "A token that is bound to a merchant makes no merchants.")
+    unknown = {*body.routing.prefer, *body.routing.weights} - parts.providers.keys()
+    if unknown:
+        raise invalid("routing", "provider_not_served", f"no provider is named {min(unknown)}")
     claim = claim_for(request, resource_id=body.id or new_id(IdPrefix.MERCHANT))
 
     async def perform(held: Held) -> Answer:
@@ -98,6 +102,7 @@ async def _create(
             fees=body.fees,
             availability=body.availability,
             reserve=body.reserve,
+            routing=body.routing,
             actor=caller.subject,
         )
         if merchant is None and held.earlier is not None:
@@ -154,5 +159,6 @@ def _view(merchant: Merchant) -> MerchantView:
         fees=FeeSchedule.model_validate(merchant.fees),
         availability=merchants.availability_of(merchant),
         reserve=ReserveTerms.model_validate(merchant.reserve),
+        routing=RoutingTerms.model_validate(merchant.routing),
         created_at=merchant.created_at,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms, RoutingTerms
 from recompense.persistence.outbox import audit
 from recompense.persistence.tables import Merchant
 
@@ -20,6 +20,7 @@ async def create(
     fees: FeeSchedule,
     availability: Availability,
     reserve: ReserveTerms,
+    routing: RoutingTerms,
     actor: str,
 ) -> Merchant | None:
     """Make a merchant and say in the audit trail who did. None: the id is taken."""
@@ -35,6 +36,7 @@ async def create(
             availability_days=availability.days,
             availability_business_days=availability.business_days,
             reserve=reserve.model_dump(mode="json"),
+            routing=routing.model_dump(mode="json"),
             created_by=actor,
         )
         .on_conflict_do_nothing()

@@ -47,6 +47,7 @@ class Merchant(SQLModel, table=True):
     availability_days: int = 0
     availability_business_days: bool = False
     reserve: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
+    routing: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
     created_by: str
     created_at: datetime = Field(sa_column=moment(), default=None)
 

@@ -243,6 +243,11 @@ def test_strange_ids_are_404(api: Api, path: str) -> None:
         {"payout": {"time_zone": "../../etc/passwd"}},
         {"payout": {"destination": {"type": "bank_token"}}},
         {"payout": {"approval_above": -1}},
+        {"routing": {"prefer": ["sandbox", "nobody"]}},
+        {"routing": {"prefer": ["sandbox", "sandbox"]}},
+        {"routing": {"weights": {"sandbox": 0}}},
+        {"routing": {"weights": {"sandbox": 0.5}}},
+        {"routing": {"weight": {"sandbox": 1}}},
     ],
 )
 def test_merchant_with_impossible_terms_is_refused(api: Api, change: dict[str, Any]) -> None:

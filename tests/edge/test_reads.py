@@ -8,7 +8,10 @@ from typing import Any
 import httpx
 import psycopg
 
+from activities.breakers import BreakerTable
+from adapters.breaker import CLOSED, OperationClass, held_open
 from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.database import Database
 from tests.edge.test_payments import PAYMENT
 from tests.support.api import Api, mint
 from tests.support.stack import eventually
@@ -175,6 +178,19 @@ def test_providers_show_what_they_can_do_and_how_they_are(api: Api) -> None:
     assert provider["policies"]["calls"]["authorize"]["maximum_attempts"] >= 1
 
 
+async def test_breaker_that_is_held_open_by_hand_is_shown(api: Api) -> None:
+    database = Database(api.database_url)
+    table = BreakerTable(database)
+    await table.update("sandbox", OperationClass.READS, lambda _: held_open())
+    (provider,) = api.get("/v1/providers").json()["data"]
+    assert provider["breaker"]["reads"]["phase"] == "held_open"
+    assert (provider["breaker"]["cards"]["phase"], provider["health"]) == ("closed", "degraded")
+    await table.update("sandbox", OperationClass.READS, lambda _: CLOSED)
+    (provider,) = api.get("/v1/providers").json()["data"]
+    assert provider["health"] == "up"
+    await database.close()
+
+
 def test_merchant_is_read_as_it_was_made(api: Api) -> None:
     body = {
         "name": "Shop",
@@ -182,6 +198,7 @@ def test_merchant_is_read_as_it_was_made(api: Api) -> None:
         "fees": {"basis_points": 150, "fixed": {"EUR": 25}},
         "payout": {"schedule": "daily", "minimum": 1000},
         "availability": {"rule": "after_days", "days": 2},
+        "routing": {"prefer": ["sandbox"], "weights": {"sandbox": 3}},
     }
     made = api.post("/v1/merchants", body)
     shown = api.get(made.headers["Location"]).json()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.simulation.cases import case_of, play
-from tests.simulation.mutations import effects, money, operations, sagas
+from tests.simulation.mutations import effects, legs, money, operations, sagas
 from tests.simulation.scenes import SCENES
 
 Plant = Callable[[pytest.MonkeyPatch], None]
@@ -98,6 +98,21 @@ MUTANTS: dict[str, Mutant] = {
         effects.m_reason_changes,
         "invariant 17: every history replays",
         "authorize/-/crash_after@3/1",
+    ),
+    "a_later_try_fails_over": Mutant(
+        legs.m_a_later_try_fails_over,
+        "4: an unavailable provider speaks for one try",
+        "routed_authorize/slow@authorize#1x1+F9@authorize#2x1/-/1",
+    ),
+    "a_leg_keeps_its_key": Mutant(
+        legs.m_a_leg_keeps_its_key,
+        "rows: a leg has an effect key of its own",
+        "routed_declined/-/-/1",
+    ),
+    "the_hold_stays_behind": Mutant(
+        legs.m_the_hold_stays_behind,
+        "6: the ledger holds what is authorized, where it is",
+        "routed_declined/-/-/1",
     ),
     "attempt_is_not_closed": Mutant(
         operations.m_attempt_is_not_closed,

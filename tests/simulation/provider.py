@@ -73,6 +73,7 @@ class ModelProvider:
         self.counts: dict[str, int] = {}
         self.reached = 0
         self.sent: list[tuple[str, datetime]] = []
+        self.name_of: Callable[[Effect], str] = lambda effect: "model"
         self.on_effect: Callable[[bool, int], None] = lambda sent, count: None
         self._poisoned: set[str] = set()
         self._mismatched: set[str] = set()
@@ -275,17 +276,20 @@ class ModelProvider:
         effect = self._make(call, kind)
         return told(effect)
 
-    def _refusal(self, call: AnyMoneyCall, kind: str) -> Declined | None:
+    def _refusal(self, call: AnyMoneyCall, kind: str) -> Outcome | None:
+        if self.habits.declines_first_leg is call.operation and ".2:" not in call.effect_key:
+            return self._declined(call, "card_declined", elsewhere=True)
         if kind in {"F14", "F15"} or self.habits.declines is call.operation:
             code = "insufficient_funds" if kind == "F14" else "card_declined"
             return self._declined(call, code)
         rule = rule_against(self.effects, call)
         return None if rule is None else Declined(code=rule, message="The provider refused.")
 
-    def _declined(self, call: AnyMoneyCall, code: str) -> Declined:
+    def _declined(self, call: AnyMoneyCall, code: str, *, elsewhere: bool = False) -> Outcome:
         effect = self._entry(call, "declined")
+        effect.elsewhere = elsewhere
         self.effects.append(effect)
-        return Declined(code=code, message="The provider declined it.")
+        return told(effect).model_copy(update={"code": code})
 
     def _make(self, call: AnyMoneyCall, kind: str) -> Effect:
         effect = self._entry(call, "made")
@@ -386,14 +390,13 @@ class ModelProvider:
             self._clock.after((after or 0.0) + copy * 0.5, partial(self._deliver, event))
 
     def _event(self, effect: Effect, number: int) -> ProviderEvent:
-        named = self.habits.webhook_names_key
         return ProviderEvent(
-            provider="model",
+            provider=self.name_of(effect),
             event_id=f"ev_{number}",
             event_type=f"{effect.operation}.changed",
             object_reference=effect.reference,
             operation_id=effect.operation_id,
-            effect_key=effect.effect_key if named else None,
+            effect_key=effect.effect_key if self.habits.webhook_names_key else None,
             occurred_at=self._clock.now(),
             payload={},
         )

@@ -43,6 +43,8 @@ class Effect:
     visible_at: datetime | None = None
     payout_state: PayoutState | None = None
     late: bool = False
+    elsewhere: bool = False
+    """Declined here, and worth asking another provider."""
     forgotten: bool = False
     """The provider does not know it any more: only its settlement report does."""
 
@@ -78,6 +80,8 @@ class Habits:
     webhook_copies: int = 1
     webhook_names_key: bool = True
     declines: ProviderOperation | None = None
+    declines_first_leg: ProviderOperation | None = None
+    """Declined at the first provider, and worth asking another."""
     payout_end: PayoutState = PayoutState.PAID
     settles_after_seconds: float = 4.0
     """When the final word on a pending effect falls."""
@@ -91,7 +95,11 @@ class Habits:
 def told(effect: Effect) -> Approved | Declined | Pending | RequiresAction:
     """What the provider answers about an effect."""
     if effect.status == "declined":
-        return Declined(code="card_declined", message="The provider declined it.")
+        return Declined(
+            code="card_declined",
+            message="The provider declined it.",
+            retryable_elsewhere=effect.elsewhere,
+        )
     if effect.status == "pending":
         return Pending(reference=effect.reference)
     if effect.status == "requires_action":

@@ -21,7 +21,7 @@ from recompense.contracts.sagas import (
 )
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.tables import Payment, Payout
-from tests.simulation.world import MERCHANT, World
+from tests.simulation.world import MERCHANT, PROVIDER, SPARE, World
 
 AMOUNT = 10_000
 PART = 4_000
@@ -141,6 +141,7 @@ def _ends(answer: bytes) -> bool:
 
 
 _APPROVAL = {"payout": {"approval_above": 1}}
+_ROUTED = {"routing": {"prefer": [PROVIDER, SPARE]}}
 _CARD = ("authorize",)
 _BOTH = ("authorize", "capture")
 
@@ -160,6 +161,15 @@ SCENES: dict[str, Scene] = {
     "authorize_refused": Scene(
         AUTHORIZE.model_copy(update={"payment_id": "pay_2"}), (), before=(AUTHORIZE,)
     ),
+    "routed_authorize": Scene(AUTHORIZE, _CARD, merchant=_ROUTED),
+    "routed_declined": Scene(
+        AUTHORIZE,
+        _CARD,
+        merchant=_ROUTED,
+        habits={"declines_first_leg": ProviderOperation.AUTHORIZE},
+    ),
+    "routed_automatic": Scene(AUTOMATIC, _BOTH, merchant=_ROUTED),
+    "routed_payout": Scene(PAYOUT, ("create_payout",), before=(AUTOMATIC,), merchant=_ROUTED),
     "automatic": Scene(AUTOMATIC, _BOTH),
     "automatic_declined": Scene(
         AUTOMATIC, (*_BOTH, "void"), habits={"declines": ProviderOperation.CAPTURE}

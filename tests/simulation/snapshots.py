@@ -60,6 +60,7 @@ def world_of(scene_name: str, seed: int) -> World:
     past = _past_of(scene_name)
     scene = SCENES[scene_name]
     world = World(seed)
+    world.route(scene.merchant)
     random.seed(seed)
     world.clock.seconds = past.seconds
     store = world.store

@@ -44,7 +44,7 @@ from tests.simulation.provider_log import Effect
 from tests.simulation.runs import Run
 from tests.simulation.server import Server
 
-PROVIDER = "model"
+PROVIDER, SPARE = "model", "spare"
 MERCHANT = "mer_1"
 _PATIENT = PendingPolicy(
     poll_interval_seconds=3,
@@ -59,16 +59,14 @@ SIMULATED_POLICIES = POLICIES.model_copy(
 """The sandbox's policies, polling less: the same ways through a saga in fewer steps."""
 
 
-class OneProvider:
-    """The registry of providers, with the model in it."""
+class ModelledProviders:
+    """The registry of providers, with the model in it; under a second name too, where a scene's
+    merchant has terms that route. Both names have one log, and what fails, fails at either.
+    """
 
     def __init__(self, port: ProviderPort) -> None:
         self._port = port
-
-    @property
-    def names(self) -> Collection[str]:
-        """The one name."""
-        return (PROVIDER,)
+        self.names: Collection[str] = (PROVIDER,)
 
     def port(self, provider: str) -> ProviderPort:
         """The model."""
@@ -91,9 +89,11 @@ class World:
         self.clock = Clock()
         self.store = MemoryStore(self.clock.now)
         self.provider = ModelProvider(self.clock, self.deliver)
+        self.provider.name_of = self._provider_of
+        self.providers = ModelledProviders(self.provider)
         self.tools = Toolbox(
             self.store,
-            OneProvider(self.provider),
+            self.providers,
             Breakers(self.store, now=self.clock.now),
             default_provider=PROVIDER,
             now=self.clock.now,
@@ -121,6 +121,18 @@ class World:
             **changes,
         }
         self.store.put(Merchant(**values))
+        self.route(changes)
+
+    def route(self, merchant: Mapping[str, Any]) -> None:
+        """Serve a second provider where the merchant's terms speak of it."""
+        if "routing" in merchant:
+            self.providers.names = (PROVIDER, SPARE)
+
+    def _provider_of(self, effect: Effect) -> str:
+        """Under which name an effect was asked for."""
+        journaled = (row for row in self.store.rows(JournalRow))
+        named = (row.provider for row in journaled if row.effect_key == effect.effect_key)
+        return next(named, PROVIDER)
 
     # Who uses it
 
@@ -217,7 +229,8 @@ class World:
         keys = {
             row.effect_key
             for row in self.store.rows(JournalRow)
-            if (row.saga_id, row.step, row.attempt) == (park.saga.saga_id, park.step, park.attempt)
+            if (row.saga_id, row.step, row.attempt, row.leg)
+            == (park.saga.saga_id, park.step, park.attempt, park.leg)
         }
         made = [effect for effect in self.provider.effects if effect.effect_key in keys]
         return made[-1] if made else None

@@ -137,6 +137,24 @@ async def test_one_workers_failures_stop_another_worker() -> None:
     assert await store.load("sandbox", OperationClass.CARDS) == CLOSED
 
 
+async def test_routing_asks_whether_a_call_would_go_through_and_takes_no_permit() -> None:
+    store, clock = MemoryBreakerStore(), Clock()
+    breaker, routing = worker(store, clock), worker(store, clock)
+    assert await routing.allows()
+    for _ in range(POLICY.failure_threshold):
+        await breaker.failed()
+    opened = await store.load("sandbox", OperationClass.CARDS)
+    clock.advance(1.1)
+    assert not await routing.allows()
+    clock.advance(POLICY.recovery_seconds)
+    # Somebody has to make the probe: a route that never came here would never see it healthy.
+    assert await routing.allows()
+    assert await store.load("sandbox", OperationClass.CARDS) == opened
+    await store.update("sandbox", OperationClass.CARDS, lambda _: held_open())
+    clock.advance(3_600)
+    assert not await routing.allows()
+
+
 async def test_calls_without_faults_read_at_most_once_a_second_and_write_nothing() -> None:
     reads = 0
 

@@ -130,6 +130,22 @@ def test_a_wrong_port_is_named_once(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ROUTING", '{"prefer": ["sandbox", "nobody"]}'),
+        ("ROUTING", '{"weights": {"nobody": 1}}'),
+        ("SHADOWS", '{"nobody": "sandbox"}'),
+    ],
+)
+def test_a_provider_that_is_not_served_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(f"RECOMPENSE_{name}", value)
+    with pytest.raises(InvalidSettings, match=f"RECOMPENSE_{name}.*nobody"):
+        load_settings(tmp_path)
+
+
 def test_a_damaged_stack_file_is_named(tmp_path: Path) -> None:
     StackPaths(tmp_path).stack_file.write_text("{")
     with pytest.raises(InvalidSettings, match=r"stack\.json"):
