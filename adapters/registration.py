@@ -26,6 +26,13 @@ class Registration(Generic[Config]):
     config_type: type[Config]
     policies: ProviderPolicies
     factory: Callable[[Config, ProviderPolicies, ObservedTransport], ProviderPort]
+    capabilities_of: Callable[[Config], Capabilities] | None = None
+
+    def capabilities_with(self, config: Config) -> Capabilities:
+        """What the account behind this configuration can do: `capabilities`, unless
+        `capabilities_of` knows better.
+        """
+        return self.capabilities if self.capabilities_of is None else self.capabilities_of(config)
 
 
 @dataclass(frozen=True)

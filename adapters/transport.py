@@ -45,6 +45,7 @@ class ProviderRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)
     json: Any = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     effect_key: str | None = None
     send_by: datetime | None = None
 
@@ -168,6 +169,7 @@ class ObservedTransport:
             params=request.query or None,
             headers=request.headers,
             json=request.json,
+            data=request.form,
             timeout=timeout,
             extensions={"trace": progress.trace},
         ) as response:
