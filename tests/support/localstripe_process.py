@@ -17,7 +17,6 @@ from typing import Any
 
 from aiohttp import web
 from localstripe import resources
-from localstripe.server import app
 
 _COMPARISONS = {
     "gt": lambda made, bound: made > bound,
@@ -34,10 +33,10 @@ def keep_nothing_on_disk() -> None:
 
 def list_by_creation(kind: Any) -> None:
     """Give the list of a kind of object the filter `created`, and the order of Stripe's lists."""
-    list_all = kind._api_list_all.__func__
+    list_all = kind._api_list_all
 
     def listed(cls: Any, url: str, created: dict[str, str] | None = None, **query: Any) -> Any:
-        found = list_all(cls, url, **query)
+        found = list_all(url, **query)
         made = [(one, place) for place, one in enumerate(found._list)]
         made.sort(key=lambda pair: (pair[0].created, pair[1]), reverse=True)
         found._list = [one for one, _place in made if _within(one.created, created or {})]
@@ -52,20 +51,40 @@ def _within(moment: int, bounds: dict[str, str]) -> bool:
 
 def capture_with_metadata() -> None:
     """Let a capture write metadata, as one with it, and the payment tell what was received."""
-    capture = resources.PaymentIntent._api_capture.__func__
+    capture = resources.PaymentIntent._api_capture
 
     def captured(cls: Any, id: str, metadata: Any = None, **form: Any) -> Any:
-        intent = capture(cls, id, **form)
+        intent = capture(id, **form)
         intent._update(metadata=metadata)
+        intent._received = int(form.get("amount_to_capture") or intent.amount)
         return intent
 
+    def received(intent: Any) -> int:
+        return getattr(intent, "_received", 0)
+
     resources.PaymentIntent._api_capture = classmethod(captured)
+    resources.PaymentIntent.amount_received = property(received)
     for place, (method, url, function) in enumerate(resources.extra_apis):
-        if function.__func__ is capture:
+        if function == capture:
             resources.extra_apis[place] = (method, url, resources.PaymentIntent._api_capture)
 
 
-def received(intent: Any) -> int:
-    """What was captured: localstripe keeps the whole charge and refunds the rest of it."""
-    charge = intent.latest_charge
-    return 0 if charge is None or not charge.captured else charge.amount
+def main() -> None:
+    """Serve until this process is ended."""
+    keep_nothing_on_disk()
+    for kind in (
+        resources.PaymentIntent,
+        resources.Refund,
+        resources.Payout,
+        resources.BalanceTransaction,
+    ):
+        list_by_creation(kind)
+    capture_with_metadata()
+    # Its routes keep the functions that are there when it is imported.
+    from localstripe.server import app
+
+    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), access_log=None, print=None)
+
+
+if __name__ == "__main__":
+    main()
