@@ -46,6 +46,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             Breakers(database),
             default_provider=settings.default_provider,
             payout_bank=settings.payout_bank,
+            routing=settings.routing,
         )
         client = await connect(settings)
         await ensure_schedules(client, settings.sweep_interval_seconds)
