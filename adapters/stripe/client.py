@@ -28,6 +28,7 @@ API_VERSION = "2025-03-31.basil"
 WITH_CHARGE = {"expand[]": "latest_charge"}
 LISTED_WITH_CHARGE = {"expand[]": "data.latest_charge"}
 
+_FORM = "application/x-www-form-urlencoded"
 _LONGEST_METADATA = 500
 _OBJECTS = {ProviderOperation.CANCEL_PAYOUT: "payouts"}
 
@@ -105,7 +106,7 @@ class StripeClient:
             call.operation,
             "POST",
             path,
-            headers={**self._headers, "idempotency-key": key},
+            headers={**self._headers, "content-type": _FORM, "idempotency-key": key},
             form=form,
             effect_key=call.effect_key,
             send_by=call.send_by,

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from recompense.contracts.provider import ProviderOperation
-from recompense.ops.provider_check import check_provider
+from recompense.ops.provider_check import CheckOptions, check_provider
 from tests.conformance.cases import needs
 from tests.conformance.support import Bench
+from tests.conformance.targets import Meaning
 
 
 async def test_provider_in_order_passes_every_check(bench: Bench) -> None:
-    results = await check_provider(bench.adapter())
+    tokens = bench.target.tokens
+    options = CheckOptions(tokens[Meaning.GOOD], tokens[Meaning.DECLINED], bench.target.currency)
+    results = await check_provider(bench.adapter(), options)
     assert [result for result in results if not result.passed] == []
 
 
