@@ -26,7 +26,6 @@ API_VERSION = "2025-03-31.basil"
 """Pinned: what an answer means does not change when the account's own version is raised."""
 
 WITH_CHARGE = {"expand[]": "latest_charge"}
-LISTED_WITH_CHARGE = {"expand[]": "data.latest_charge"}
 
 _FORM = "application/x-www-form-urlencoded"
 _LONGEST_METADATA = 500

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from adapters.stripe.asked import Asked
-from adapters.stripe.client import LISTED_WITH_CHARGE, WITH_CHARGE, StripeClient
+from adapters.stripe.client import WITH_CHARGE, StripeClient
 from adapters.stripe.config import PayoutWay, StripeConfig
 from adapters.stripe.translate import read_object, read_page, the_one_of
 from recompense.contracts.provider import ProviderOperation
@@ -79,8 +79,9 @@ class Lookups:
         return found
 
     async def _listed_intent(self, asked: Asked, pages: int) -> tuple[Raw | None, bool]:
-        query = {**self._since(asked), **LISTED_WITH_CHARGE}
-        return await self._listed("/v1/payment_intents", asked, query, pages)
+        path = "/v1/payment_intents"
+        found, complete = await self._listed(path, asked, self._since(asked), pages)
+        return await self._with_charge(found, asked), complete
 
     async def _listed_all(
         self, path: str, asked: Asked, query: Mapping[str, str] | None = None
@@ -108,14 +109,19 @@ class Lookups:
         return None, False
 
     async def _searched(self, asked: Asked) -> Raw | None:
-        """Found in the index, then read by its id: the index shows an object as it was."""
+        """Found in the index, which shows an object as it was."""
         page = await self._client.look_up(
             "/v1/payment_intents/search",
             {"query": f"metadata['{asked.marker}']:'{asked.effect_key}'", "limit": "10"},
             asked.effect_key,
             partial(read_page, asked=asked),
         )
-        hit = the_one_of(page, asked)
+        return await self._with_charge(the_one_of(page, asked), asked)
+
+    async def _with_charge(self, hit: Raw | None, asked: Asked) -> Raw | None:
+        """A payment as it is now, with its charge: a page of such would be larger than any answer
+        that is taken.
+        """
         if hit is None:
             return None
         return await self._client.look_up(

@@ -122,6 +122,7 @@ async def test_list_is_read_page_by_page(
 ) -> None:
     other = intent(id="pi_other", metadata={})
     stripe.says("/v1/payment_intents", listing(other, more=True), listing(intent()))
+    stripe.says("/v1/payment_intents/pi_1", intent())
     assert isinstance((await look_up(adapter(), AUTHORIZE)).answer, Approved)
     assert stripe.requests[1].url.params["starting_after"] == "pi_other"
 
@@ -176,6 +177,7 @@ async def test_what_search_does_not_show_yet_is_listed(
         "/v1/payment_intents/search", {"object": "search_result", "data": [], "has_more": False}
     )
     stripe.says("/v1/payment_intents", listing(intent(CAPTURE)))
+    stripe.says("/v1/payment_intents/pi_1", intent(CAPTURE))
     assert (await look_up(adapter(), CAPTURE)).answer == Approved(reference="ch_1")
 
 

@@ -19,12 +19,13 @@ _CALL = {
     "schedule_to_close_seconds": 25,
     "initial_interval_seconds": 0.25,
     "maximum_interval_seconds": 2,
-    "maximum_attempts": 2,
+    "maximum_attempts": 4,
 }
 _POLICIES: dict[str, Any] = {
     "calls": {"*": _CALL, "lookup": {"maximum_attempts": 3}},
     "pending": {"create_payout": _SOON},
     "send_right_seconds": 2,
+    "clock_skew_seconds": 0.2,
     "absent_is_final_after_seconds": 1,
 }
 """Stripe's own waits are those of a bank and of a search index that lags; stories end sooner."""
