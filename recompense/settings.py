@@ -184,6 +184,11 @@ class Settings(BaseSettings):
         repr=False,
         description="Configuration of each provider by its name, as a JSON object.",
     )
+    shadows: dict[str, str] = Field(
+        default={},
+        description="Candidate adapters that read what a live one is answered, and make no call:"
+        ' a JSON object, `{"<provider>": "<candidate>"}`.',
+    )
     routing: RoutingTerms = Field(
         RoutingTerms(),
         description="Which providers make what merchants without routing terms of their own ask"
