@@ -22,7 +22,8 @@ class Registration(Generic[Config]):
     """A provider, as data and one factory.
 
     `over_http`: all that it sends goes through the transport that the factory is given. Only such
-    an adapter can be a shadow, which sends nothing.
+    an adapter can be a shadow, which sends nothing. `capabilities_of`: what the account behind a
+    configuration can do, where that is not the same for all.
     """
 
     name: str
@@ -30,7 +31,7 @@ class Registration(Generic[Config]):
     config_type: type[Config]
     policies: ProviderPolicies
     factory: Callable[[Config, ProviderPolicies, ObservedTransport], ProviderPort]
-<<<<<<< HEAD
+    over_http: bool = True
     capabilities_of: Callable[[Config], Capabilities] | None = None
 
     def capabilities_with(self, config: Config) -> Capabilities:
@@ -38,9 +39,6 @@ class Registration(Generic[Config]):
         `capabilities_of` knows better.
         """
         return self.capabilities if self.capabilities_of is None else self.capabilities_of(config)
-=======
-    over_http: bool = True
->>>>>>> kit
 
 
 @dataclass(frozen=True)
