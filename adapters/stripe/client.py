@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 from adapters.stripe.amounts import to_stripe
@@ -57,7 +58,7 @@ class StripeClient:
         Raises `NotExpressible` before anything is sent.
         """
         path, form = path_and_form(call, self._config)
-        return await self._post(call, path, form, call.effect_key, read)
+        return await self._post(call, path, form, call.effect_key, call.send_by, read)
 
     async def mark(self, call: AnyMoneyCall, read: Callable[[ProviderAnswer], _Read]) -> _Read:
         """Write a call's effect key to the object that it is about to change. Moves nothing.
@@ -67,7 +68,8 @@ class StripeClient:
         """
         name = marker(call.operation, call.operation_id, call.effect_key)
         form = {f"metadata[{name}]": call.effect_key}
-        return await self._post(call, _target_path(call), form, f"{call.effect_key}:mark", read)
+        key = f"{call.effect_key}:mark"
+        return await self._post(call, _target_path(call), form, key, None, read)
 
     async def read_target(
         self, call: AnyMoneyCall, read: Callable[[ProviderAnswer], _Read]
@@ -99,6 +101,7 @@ class StripeClient:
         path: str,
         form: Mapping[str, str],
         key: str,
+        send_by: datetime | None,
         read: Callable[[ProviderAnswer], _Read],
     ) -> _Read:
         request = self._request(
@@ -108,7 +111,7 @@ class StripeClient:
             headers={**self._headers, "content-type": _FORM, "idempotency-key": key},
             form=form,
             effect_key=call.effect_key,
-            send_by=call.send_by,
+            send_by=send_by,
         )
         return await self._transport.call(request, read)
 

@@ -29,7 +29,7 @@ class _About(Vendor):
     """The object that an event speaks of; of any kind, and not always one with an id."""
 
     id: str | None = Field(default=None, pattern=r"^[!-~]{1,255}$")
-    object: str = Field(pattern=r"^[ -~]{1,64}$")
+    object: str | None = Field(default=None, pattern=r"^[ -~]{1,64}$")
     status: str | None = Field(default=None, pattern=r"^[ -~]{1,64}$")
     amount: int | None = Field(default=None, gt=-(2**63), lt=2**63)
     currency: str | None = Field(default=None, pattern=r"^[a-z]{3}$")
@@ -102,10 +102,9 @@ def _check_signature(
 def _event(body: bytes) -> ProviderEvent:
     try:
         event = _Event.model_validate_json(body)
-        about = _About.model_validate(event.data.object)
     except ValidationError as error:
         raise WebhookRefused("webhook_malformed", "The signed body is not an event.") from error
-    ours = _ours(event.data.object)
+    about, ours = _about(event.data.object), _ours(event.data.object)
     return ProviderEvent(
         provider="stripe",
         event_id=event.id,
@@ -116,6 +115,14 @@ def _event(body: bytes) -> ProviderEvent:
         occurred_at=datetime.fromtimestamp(event.created, UTC),
         payload={"object": about.model_dump(mode="json", exclude_none=True)},
     )
+
+
+def _about(raw: Mapping[str, object]) -> _About:
+    """The object; one that is none of ours may look otherwise, and its event is kept all the same."""
+    try:
+        return _About.model_validate(raw)
+    except ValidationError:
+        return _About()
 
 
 def _ours(about: Mapping[str, object]) -> dict[str, str]:

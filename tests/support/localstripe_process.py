@@ -35,7 +35,7 @@ def list_by_creation(kind: Any) -> None:
     """Give the list of a kind of object the filter `created`, and the order of Stripe's lists."""
     list_all = kind._api_list_all
 
-    def listed(cls: Any, url: str, created: dict[str, str] | None = None, **query: Any) -> Any:
+    def listed(cls: Any, /, url: str, created: dict[str, str] | None = None, **query: Any) -> Any:
         found = list_all(url, **query)
         made = [(one, place) for place, one in enumerate(found._list)]
         made.sort(key=lambda pair: (pair[0].created, pair[1]), reverse=True)
@@ -53,7 +53,7 @@ def capture_with_metadata() -> None:
     """Let a capture write metadata, as one with it, and the payment tell what was received."""
     capture = resources.PaymentIntent._api_capture
 
-    def captured(cls: Any, id: str, metadata: Any = None, **form: Any) -> Any:
+    def captured(cls: Any, /, id: str, metadata: Any = None, **form: Any) -> Any:
         intent = capture(id, **form)
         intent._update(metadata=metadata)
         intent._received = int(form.get("amount_to_capture") or intent.amount)

@@ -61,7 +61,7 @@ class StripeTarget(Target):
     }
     known_faults = {  # noqa: RUF012 - never changed
         "refund_above_the_captured_amount_is_declined": "localstripe refunds more than was taken",
-        "provider_in_order_passes_every_check": f"{_IGNORES_KEYS}, and captures what is void",
+        "provider_in_order_passes_every_check": _IGNORES_KEYS,
         **dict.fromkeys(_KEY_SENT_AGAIN, _IGNORES_KEYS),
     }
 
@@ -139,14 +139,16 @@ class StripeTarget(Target):
 
 def _moved(operation: ProviderOperation, made: dict[str, Any]) -> int:
     """The units that an object says were moved."""
+    units: int = made["amount"]
     if operation is ProviderOperation.AUTHORIZE:
         charge = made["latest_charge"]
-        return made["amount"] if charge and charge["status"] == "succeeded" else 0
+        return units if charge and charge["status"] == "succeeded" else 0
     if operation is ProviderOperation.CAPTURE:
-        return made["amount_received"]
+        received: int = made["amount_received"]
+        return received
     if operation is ProviderOperation.VOID:
-        return made["amount"] if made["status"] == "canceled" else 0
-    return made["amount"]
+        return units if made["status"] == "canceled" else 0
+    return units
 
 
 @contextlib.contextmanager

@@ -283,7 +283,7 @@ def test_marked_object_that_is_not_canceled_shows_no_cancellation(
     ],
 )
 def test_payout_tells_where_it_stands(
-    changes: dict[str, object], kind: type[Outcome], state: PayoutState | None
+    changes: dict[str, Any], kind: type[Outcome], state: PayoutState | None
 ) -> None:
     found = found_object(payout(**changes), asked(CREATE_PAYOUT))
     assert isinstance(found.answer, kind)

@@ -107,7 +107,7 @@ def test_delivery_without_signature_changed_or_too_large_is_refused() -> None:
 
 
 def test_event_about_an_object_of_another_kind_is_kept_without_our_names() -> None:
-    about: dict[str, Any] = {"object": "balance", "available": [], "metadata": None}
+    about: dict[str, Any] = {"object": "balance", "amount": {"eur": 1}, "metadata": None}
     body = json.dumps({**EVENT, "type": "balance.available", "data": {"object": about}}).encode()
     event = verify(signed(body), body)
     assert (event.object_reference, event.operation_id, event.effect_key) == (None, None, None)
