@@ -118,7 +118,7 @@ def _event(body: bytes) -> ProviderEvent:
 
 
 def _about(raw: Mapping[str, object]) -> _About:
-    """The object; one that is none of ours may look otherwise, and its event is kept all the same."""
+    """The object. One that is none of ours may look otherwise, and its event is kept as well."""
     try:
         return _About.model_validate(raw)
     except ValidationError:
