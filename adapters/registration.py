@@ -22,7 +22,8 @@ class Registration(Generic[Config]):
     """A provider, as data and one factory.
 
     `over_http`: all that it sends goes through the transport that the factory is given. Only such
-    an adapter can be a shadow, which sends nothing.
+    an adapter can be a shadow, which sends nothing. `capabilities_of`: what the account behind a
+    configuration can do, where that is not the same for all.
     """
 
     name: str
@@ -31,6 +32,13 @@ class Registration(Generic[Config]):
     policies: ProviderPolicies
     factory: Callable[[Config, ProviderPolicies, ObservedTransport], ProviderPort]
     over_http: bool = True
+    capabilities_of: Callable[[Config], Capabilities] | None = None
+
+    def capabilities_with(self, config: Config) -> Capabilities:
+        """What the account behind this configuration can do: `capabilities`, unless
+        `capabilities_of` knows better.
+        """
+        return self.capabilities if self.capabilities_of is None else self.capabilities_of(config)
 
 
 @dataclass(frozen=True)

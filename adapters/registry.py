@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import adapters.sandbox
+import adapters.stripe
 from adapters.registration import Provider, Registration
 from adapters.transport import ObservedTransport
 from recompense.contracts.policies import ProviderPolicies
@@ -16,6 +17,7 @@ from recompense.contracts.provider import (
 
 REGISTRATIONS: Mapping[str, Registration[Any]] = {
     adapters.sandbox.REGISTRATION.name: adapters.sandbox.REGISTRATION,
+    adapters.stripe.REGISTRATION.name: adapters.stripe.REGISTRATION,
 }
 
 EVERY_CALL = "*"
@@ -61,8 +63,9 @@ def build(
     """
     found = registration(name)
     policies = policies_in_force(name, overrides)
-    port = found.factory(found.config_type.model_validate(config), policies, transport)
-    return Provider(found.name, found.capabilities, policies, port)
+    checked = found.config_type.model_validate(config)
+    port = found.factory(checked, policies, transport)
+    return Provider(found.name, found.capabilities_with(checked), policies, port)
 
 
 class Providers:

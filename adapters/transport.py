@@ -28,6 +28,9 @@ from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable, Reco
 _MAXIMUM_ANSWER_BYTES = 1024 * 1024
 _FIRST_BYTE_EVENTS = ("http11.send_request_headers.started", "http2.send_request_headers.started")
 
+MOVES_MONEY = "moves_money"
+"""The extension of an HTTP request by which a network below can tell a money call."""
+
 _Read = TypeVar("_Read")
 
 
@@ -46,6 +49,7 @@ class ProviderRequest:
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     query: Mapping[str, str] = field(default_factory=dict)
     json: Any = field(default=None, repr=False)
+    form: Mapping[str, str] | None = field(default=None, repr=False)
     effect_key: str | None = None
     send_by: datetime | None = None
 
@@ -193,8 +197,9 @@ class ObservedTransport:
             params=request.query or None,
             headers=request.headers,
             json=request.json,
+            data=request.form,
             timeout=timeout,
-            extensions={"trace": progress.trace},
+            extensions={"trace": progress.trace, MOVES_MONEY: request.send_by is not None},
         ) as response:
             progress.status = response.status_code
             yield response

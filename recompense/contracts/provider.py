@@ -112,6 +112,7 @@ class ReportFormat(StrEnum):
     """In which form a provider writes its settlement report."""
 
     CSV = "csv"
+    NDJSON = "ndjson"
 
 
 class Capabilities(Frozen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import datetime
 from enum import StrEnum
 
 from ulid import ULID
@@ -37,3 +38,13 @@ def new_id(prefix: IdPrefix) -> str:
 def is_id(prefix: IdPrefix, text: str) -> bool:
     """Tell whether `text` is an identifier of this kind, spelled as `new_id` spells it."""
     return re.fullmatch(f"{prefix}_{_ULID}", text) is not None
+
+
+def made_at(identifier: str) -> datetime | None:
+    """When an identifier was made, in UTC, to the millisecond; None for a text that `new_id` did
+    not make.
+    """
+    prefix, _, rest = identifier.partition("_")
+    if prefix not in set(IdPrefix) or re.fullmatch(_ULID, rest) is None:
+        return None
+    return ULID.from_str(rest).datetime

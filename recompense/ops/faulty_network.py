@@ -8,6 +8,8 @@ from enum import StrEnum
 
 import httpx
 
+from adapters.transport import MOVES_MONEY
+
 
 class Fault(StrEnum):
     """What the network does to one call."""
@@ -19,7 +21,7 @@ class Fault(StrEnum):
 
 
 class FaultyNetwork(httpx.AsyncBaseTransport):
-    """Real HTTP, but for the next call that is not a GET where a fault is set.
+    """Real HTTP, but for the next call that moves money where a fault is set.
 
     `fired` tells whether a call has met it.
     """
@@ -35,7 +37,7 @@ class FaultyNetwork(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Pass a request on, or fail it."""
-        if self.fault is None or request.method == "GET":
+        if self.fault is None or not request.extensions.get(MOVES_MONEY):
             return await self._real.handle_async_request(request)
         fault, self.fault, self.fired = self.fault, None, True
         if fault is Fault.REFUSED:
