@@ -140,10 +140,12 @@ class AdyenTarget(Target):
         secret: str | None = None,
         body: bytes | None = None,
     ) -> Delivery:
-        """A transfer that was booked."""
+        """A transfer that was booked: the one that was made, where there is one."""
+        named = f"{reference}/payout/1"
+        known = self.live.vendor.transfers.get(named)
         made = signing.transfer(
-            re.sub(r"[^A-Za-z0-9]", "", event_id).upper(),
-            f"{reference}/payout/1",
+            known or re.sub(r"[^A-Za-z0-9]", "", event_id).upper(),
+            named,
             "booked",
             key=secret or signing.TRANSFER_HMAC_KEY,
             body=body,

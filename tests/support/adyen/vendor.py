@@ -73,6 +73,7 @@ class Vendor:
 
     names_the_payment: bool = False
     payments: dict[str, Payment] = field(default_factory=dict)
+    transfers: dict[str, str] = field(default_factory=dict)
     made: list[Made] = field(default_factory=list)
     answers: dict[str, tuple[int, dict[str, Any]] | None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -165,6 +166,7 @@ class Vendor:
         amount = (int(body["amount"]["value"]), str(body["amount"]["currency"]))
         account = body["counterparty"]["transferInstrumentId"]
         reference = body["reference"]
+        self.transfers[reference] = transfer_id
 
         def told(status: str, reason: str = "approved") -> None:
             self.outbox.append(
