@@ -30,6 +30,13 @@ from tests.support.adyen.vendor import (
     Fault,
 )
 
+REVERSAL = "reversal"
+"""Takes an effect back that was made: told at once, whatever operation it was."""
+
+_REVERSALS = {
+    ProviderOperation.CAPTURE: "CAPTURE_FAILED",
+    ProviderOperation.REFUND: "REFUND_FAILED",
+}
 _STORED = "its look-up reads what is stored, and calls nobody"
 _UNSIGNED = "a refusal that is told by notification has no signed reason"
 
@@ -57,7 +64,7 @@ class AdyenTarget(Target):
     in_progress = True
     signed_age = False
     native_faults = frozenset(
-        {"decline", "insufficient_funds", "pending", "unknown_status", "slow"}
+        {"decline", "insufficient_funds", "pending", "unknown_status", "slow", REVERSAL}
     )
     not_applicable = {  # noqa: RUF012 - never changed
         "fault_on_lookup_*": _STORED,
@@ -109,6 +116,9 @@ class AdyenTarget(Target):
         delay_ms: int | None = None,
     ) -> None:
         """Script a fault."""
+        if fault == REVERSAL:
+            self.live.vendor.take_back(_REVERSALS[operation], f"{reference}/")
+            return
         seconds = (delay_ms or 0) / 1000
         self.live.vendor.faults.append(Fault(operation.value, fault, times, reference, seconds))
 

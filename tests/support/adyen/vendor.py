@@ -148,11 +148,14 @@ class Vendor:
         else:
             payment.refunded += amount
 
-    def take_back(self, code: str, reference: str) -> None:
-        """Tell that what was done has failed after all: `CAPTURE_FAILED` and the like."""
+    def take_back(self, code: str, of: str) -> None:
+        """Tell that what was done has failed after all: `CAPTURE_FAILED` and the like. `of` begins
+        the reference of what was made.
+        """
         with self.lock:
-            made = next(one for one in self.made if one.reference == reference)
-            self.tell(code, self.psp_of(reference), reference, (made.amount, made.currency))
+            made = next(one for one in self.made if one.reference.startswith(of))
+            psp = self.psp_of(made.reference)
+            self.tell(code, psp, made.reference, (made.amount, made.currency))
 
     def psp_of(self, reference: str) -> str:
         """Adyen's own name of what was asked under a reference."""
