@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from iso4217 import Currency
 
@@ -16,6 +16,7 @@ from recompense.domain.money import MAX_AMOUNT
 CURRENCIES = sorted(one.code for one in Currency if one.exponent is not None)
 
 
+@settings(deadline=None)
 @given(st.integers(1, MAX_AMOUNT), st.sampled_from(CURRENCIES))
 def test_amount_comes_back_as_it_went_or_is_refused(amount: int, currency: str) -> None:
     if is_expressible(amount, currency):

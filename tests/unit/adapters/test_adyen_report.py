@@ -39,6 +39,7 @@ SETTLED = {
     "Modification Merchant Reference": "cap_1/capture/1",
     "Batch Number": "7",
 }
+FEES = ("Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)")
 REFUNDED = {
     **SETTLED,
     "Type": "Refunded",
@@ -125,8 +126,7 @@ def test_other_accounts_are_passed_over_and_keep_their_numbers() -> None:
 def test_amounts_are_of_major_units(currency: str, text: str, minor: int) -> None:
     row = {**SETTLED, "Gross Currency": currency, "Net Currency": currency}
     row |= {"Gross Credit (GC)": text, "Net Credit (NC)": text}
-    row |= dict.fromkeys(name for name in row if name.endswith("(NC)") and "Net" not in name)
-    row = {name: value or "" for name, value in row.items()}
+    row |= dict.fromkeys((name for name in row if name in FEES), "")
     [line] = read(csv(row))
     assert (line.amount, line.net, line.currency) == (minor, minor, currency)
 
