@@ -119,7 +119,7 @@ def modification_outcome(answer: ProviderAnswer, asked: Asked) -> Outcome:
         [
             ("reference", made.reference, asked.reference),
             ("merchant account", made.merchantAccount, asked.merchant_account),
-            ("payment", made.paymentPspReference, asked.payment or made.paymentPspReference),
+            ("payment", made.paymentPspReference or made.paymentReference, asked.payment),
         ]
     )
     if made.amount is not None:

@@ -18,6 +18,7 @@ from recompense.contracts.provider import (
     Pending,
     ProviderOperation,
     RequiresAction,
+    VoidCall,
 )
 from recompense.contracts.settlement import SettlementKind
 from recompense.domain.ids import IdPrefix
@@ -26,6 +27,7 @@ from tests.conformance.targets import Meaning, Target
 from tests.conformance.vendors.adyen import REVERSAL, AdyenTarget
 from tests.support.adyen.description import NotAtHand, description
 from tests.support.adyen.server import running_adyen
+from tests.support.adyen.vendor import UNNAMED_CARD
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +67,26 @@ async def test_payer_who_acts_is_told_by_notification(adyen_bench: Bench, succee
     found = await adyen_bench.look_up(call)
     assert isinstance(found.answer, Approved if succeed else Declined)
     assert len(adyen_bench.effects(call)) == (1 if succeed else 0)
+
+
+@pytest.mark.parametrize("acted", [True, False])
+async def test_void_of_a_payment_that_adyen_has_not_named_goes_by_our_reference(
+    adyen_bench: Bench, acted: bool
+) -> None:
+    call = await adyen_bench.prepared(ProviderOperation.AUTHORIZE)
+    assert isinstance(call, AuthorizeCall)
+    call = call.model_copy(update={"token": f"{UNNAMED_CARD}:shopper_1"})
+    asked = await adyen_bench.make(call)
+    assert isinstance(asked, RequiresAction)
+    if acted:
+        adyen_bench.target.act(asked.redirect_url, succeed=True)
+    void = VoidCall(
+        **adyen_bench.parts(IdPrefix.PAYMENT, "void"), authorization_reference=asked.reference
+    )
+    assert isinstance(await adyen_bench.make(void), Pending)
+    found = await adyen_bench.look_up(void)
+    assert isinstance(found.answer, Approved if acted else Declined)
+    assert len(adyen_bench.effects(void)) == (1 if acted else 0)
 
 
 async def test_refused_modification_is_pending_first_and_then_declined(adyen_bench: Bench) -> None:

@@ -24,6 +24,7 @@ from tests.support.adyen.vendor import (
     CHALLENGED_CARD,
     DECLINED_CARD,
     POOR_CARD,
+    UNNAMED_CARD,
     Fault,
     Payment,
     Vendor,
@@ -37,6 +38,11 @@ _SCHEMAS = {
     "capture": ("checkout", "PaymentCaptureRequest", "PaymentCaptureResponse"),
     "void": ("checkout", "PaymentCancelRequest", "PaymentCancelResponse"),
     "refund": ("checkout", "PaymentRefundRequest", "PaymentRefundResponse"),
+    "void by reference": (
+        "checkout",
+        "StandalonePaymentCancelRequest",
+        "StandalonePaymentCancelResponse",
+    ),
     "create_payout": ("transfers", "TransferInfo", "Transfer"),
 }
 _TICK_SECONDS = 0.02
@@ -138,6 +144,8 @@ class Adyen:
     def _kind(self, path: str) -> tuple[str | None, str | None]:
         if path == "/checkout/v71/payments":
             return "authorize", None
+        if path == "/checkout/v71/cancels":
+            return "void by reference", None
         if path == "/btl/v4/transfers":
             return "create_payout", None
         found = _MODIFICATION.fullmatch(path)
@@ -164,6 +172,8 @@ class Adyen:
             return self._pay(body, fault)
         if kind == "create_payout":
             return self._transfer(body, fault)
+        if kind == "void by reference":
+            return self._cancel(body)
         known = self.vendor.payments.get(payment or "")
         if known is None:
             return _error(422, "validation", "167")
@@ -180,7 +190,7 @@ class Adyen:
             "amount": amount,
         }
         name = fault.name if fault else None
-        if card == CHALLENGED_CARD:
+        if card in (CHALLENGED_CARD, UNNAMED_CARD):
             url = f"{self.base_url}/challenge/{payment.psp}"
             action = {
                 "type": "redirect",
@@ -188,6 +198,8 @@ class Adyen:
                 "method": "GET",
                 "paymentMethodType": "scheme",
             }
+            if card == UNNAMED_CARD:
+                del told["pspReference"]
             return 200, {**told, "resultCode": "RedirectShopper", "action": action}
         reasons = {DECLINED_CARD: "2", POOR_CARD: "12"}
         reasons |= {"decline": "2", "insufficient_funds": "12"}
@@ -220,6 +232,17 @@ class Adyen:
         if "amount" in body:
             answer["amount"] = body["amount"]
         return 201, answer
+
+    def _cancel(self, body: dict[str, Any]) -> Answer:
+        psp, of, reference = self.vendor.new_psp(), body["paymentReference"], body["reference"]
+        self.vendor.cancel_by_reference(of, psp, reference)
+        return 201, {
+            "status": "received",
+            "merchantAccount": body["merchantAccount"],
+            "paymentReference": of,
+            "pspReference": psp,
+            "reference": reference,
+        }
 
     def _transfer(self, body: dict[str, Any], fault: Fault | None) -> Answer:
         transfer_id = self.vendor.new_psp()

@@ -12,9 +12,13 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import uuid4
 
 from tests.support.adyen import signing
 from tests.support.adyen.signing import ACCOUNT, Sent
+
+UNNAMED_CARD = "UNNAMED000000001"
+"""Challenged like the other; Adyen's own name of the payment comes only with its notification."""
 
 DECLINED_CARD, POOR_CARD, CHALLENGED_CARD = (
     "DECLINEDCARD0001",
@@ -74,6 +78,7 @@ class Vendor:
     names_the_payment: bool = False
     payments: dict[str, Payment] = field(default_factory=dict)
     transfers: dict[str, str] = field(default_factory=dict)
+    named: dict[str, str] = field(default_factory=dict)
     made: list[Made] = field(default_factory=list)
     answers: dict[str, tuple[int, dict[str, Any]] | None] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
@@ -82,10 +87,11 @@ class Vendor:
     lock: threading.RLock = field(default_factory=threading.RLock)
     _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    _prefix: str = field(default_factory=lambda: uuid4().hex[:8].upper())
 
     def new_psp(self) -> str:
-        """A reference of sixteen letters and digits."""
-        return f"P{next(self._numbers):015d}"
+        """A reference of sixteen letters and digits, of this stand-in alone."""
+        return f"{self._prefix}{next(self._numbers):08d}"
 
     def fault(self, operation: str, reference: str) -> Fault | None:
         """The next armed fault that this call meets."""
@@ -129,7 +135,7 @@ class Vendor:
 
     def modify(self, kind: str, payment: Payment, psp: str, reference: str, value: int) -> None:
         """Process a capture, a void or a refund, and tell what became of it."""
-        code = {"capture": "CAPTURE", "void": "CANCELLATION", "refund": "REFUND"}[kind]
+        code = {"capture": "CAPTURE", "refund": "REFUND"}.get(kind, "CANCELLATION")
         amount = payment.left if kind == "void" else value
         bound = payment.captured - payment.refunded if kind == "refund" else payment.left
         works = 0 < amount <= bound
@@ -138,7 +144,17 @@ class Vendor:
             self._note(kind, reference, amount, payment.currency)
         told = (value or amount, payment.currency)
         named = payment.reference if self.names_the_payment else reference
+        self.named[reference] = named
         self.tell(code, psp, named, told, success=works, original=payment.psp)
+
+    def cancel_by_reference(self, of: str, psp: str, reference: str) -> None:
+        """Cancel the payment that was asked for under our reference, and tell."""
+        found = [one for one in self.payments.values() if one.reference == of and one.left]
+        amount = (found[0].left, found[0].currency) if found else (0, "EUR")
+        if found:
+            self._moved("void", found[0], amount[0])
+            self._note("void", reference, *amount)
+        self.tell("TECHNICAL_CANCEL", psp, reference, amount, success=bool(found))
 
     def _moved(self, kind: str, payment: Payment, amount: int) -> None:
         if kind == "capture":
@@ -155,7 +171,7 @@ class Vendor:
         with self.lock:
             made = next(one for one in self.made if one.reference.startswith(of))
             psp = self.psp_of(made.reference)
-            self.tell(code, psp, made.reference, (made.amount, made.currency))
+            self.tell(code, psp, self.named[made.reference], (made.amount, made.currency))
 
     def psp_of(self, reference: str) -> str:
         """Adyen's own name of what was asked under a reference."""
