@@ -97,7 +97,7 @@ POLICIES = ProviderPolicies(
     clock_skew_seconds=1,
     # That no notification came proves nothing: absence is never final, and a person is asked.
     absent_is_final_after_seconds=_NEVER_SECONDS,
-    # Adyen keeps a key for seven days at least.
+    # Adyen has documented a week and a month as the least: this is within either.
     idempotency_window_seconds=6 * _DAY_SECONDS,
     rate_limit_per_second=None,
     maximum_concurrency=50,
