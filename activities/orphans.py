@@ -135,7 +135,7 @@ async def _open(
 ) -> EffectPlan | None:
     orphan = await work.orphan_of(row)
     step = row.step + journal.ORPHAN_SUFFIX
-    call = undo_call(row, outcome.reference, step)
+    call = undo_call(row, outcome.reference, step, row.leg)
     if orphan is None:
         orphan = Orphan(
             saga_id=row.saga_id,
@@ -157,7 +157,7 @@ async def _open(
             await _follow(work, saga, row, orphan, outcome)
     if call is None or orphan.status != "open":
         return None
-    undo = plan(tools, saga, step, row.attempt, row.provider, call, None)
+    undo = plan(tools, saga, step, row.attempt, row.provider, call, None, leg=row.leg)
     if await journal.read(work, journal.position(undo)) is None:
         journal.intend(work, undo)
     return undo
@@ -189,7 +189,7 @@ async def _settle_late(work: Work, saga: SagaRef, row: JournalRow) -> None:
     """An undo that a person was asked to make has worked after all."""
     known = journal.known_answer(row)
     step = row.step.removesuffix(journal.ORPHAN_SUFFIX)
-    orphan = await work.orphan_to_settle(row.saga_id, step, row.attempt)
+    orphan = await work.orphan_to_settle(row.saga_id, step, row.attempt, row.leg)
     if orphan is not None and orphan.status == "parked" and known is not None and is_undone(known):
         orphan.status, orphan.settled_at = "undone", work.clock
         await work.show_attention(saga)
@@ -200,7 +200,7 @@ async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> bool:
     before, by an earlier try.
     """
     step = undo.step.removesuffix(journal.ORPHAN_SUFFIX)
-    orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt)
+    orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt, undo.leg)
     if orphan is None:
         raise InvariantBroken(f"{undo.step} of {undo.saga.saga_id} undoes no orphan")
     status = "undone" if undone else "parked"

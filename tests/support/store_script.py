@@ -172,7 +172,7 @@ async def _orphan(actor: Actor, work: Work, key: int, value: int) -> object:
         Orphan(saga_id=saga_id, step="authorize", attempt=1, leg=value, outcome={}, status=status)
     )
     await work.flush()
-    return await work.orphan_to_settle(saga_id, "authorize", 1)
+    return await work.orphan_to_settle(saga_id, "authorize", 1, 1)
 
 
 async def _orphan_of(actor: Actor, work: Work, key: int, value: int) -> object:
@@ -181,7 +181,9 @@ async def _orphan_of(actor: Actor, work: Work, key: int, value: int) -> object:
 
 
 async def _parked_orphans(actor: Actor, work: Work, key: int, value: int) -> object:
-    if (found := await work.orphan_to_settle(f"authorize/pay_{key}", "authorize", 1)) is not None:
+    if (
+        found := await work.orphan_to_settle(f"authorize/pay_{key}", "authorize", 1, 1)
+    ) is not None:
         found.status = "parked" if value % 2 else "adopted"
     return await work.parked_orphans(f"authorize/pay_{key}")
 
