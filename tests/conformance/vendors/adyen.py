@@ -73,7 +73,6 @@ class AdyenTarget(Target):
         "decline_is_declined_without_effect:*": _UNSIGNED,
         "payer_action_*": "no notification tells that a payer has to act: tests/conformance/"
         "test_adyen.py",
-        "provider_in_order_*": "the check wants captures that are final at once",
         "pending_payout_is_cancelled_*": "a transfer that was sent is not taken back",
     }
 
