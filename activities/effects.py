@@ -31,6 +31,7 @@ from recompense.contracts.provider import (
     ProviderPort,
     ReadsEvents,
     Unknown,
+    innermost,
 )
 from recompense.contracts.sagas import Verdict
 from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan
@@ -282,8 +283,9 @@ class ProviderActivities:
 
     async def _found(self, plan: EffectPlan) -> Found:
         port = self._port(plan)
-        if isinstance(port, ReadsEvents):
-            return await told.look_up(self._tools, port, plan)
+        answers = innermost(port)
+        if isinstance(answers, ReadsEvents):
+            return await told.look_up(self._tools, answers, plan)
         async with self._guard(plan, ProviderOperation.LOOKUP):
             return await port.lookup(
                 operation=plan.call.operation,

@@ -350,12 +350,30 @@ class ReceivesBatches(Protocol):
         ...
 
 
+@runtime_checkable
+class Wraps(Protocol):
+    """A port around another one, which answers for it."""
+
+    @property
+    def inner(self) -> ProviderPort:
+        """The port that answers."""
+        ...
+
+
+def innermost(port: ProviderPort) -> ProviderPort:
+    """The port that answers, whatever is around it: what it implements beside `ProviderPort` is
+    asked of it alone.
+    """
+    return innermost(port.inner) if isinstance(port, Wraps) else port
+
+
 def verified_events(
     port: ProviderPort, headers: Mapping[str, str], body: bytes
 ) -> tuple[ProviderEvent, ...]:
     """The events of one delivery. Raises `WebhookRefused`."""
-    if isinstance(port, ReceivesBatches):
-        return port.verify_webhooks(headers, body)
+    answers = innermost(port)
+    if isinstance(answers, ReceivesBatches):
+        return answers.verify_webhooks(headers, body)
     return (port.verify_webhook(headers, body),)
 
 
