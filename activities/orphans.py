@@ -12,6 +12,7 @@ from recompense.contracts.provider import (
     Approved,
     CancelPayoutCall,
     CaptureCall,
+    Declined,
     Pending,
     ProviderOperation,
     RequiresAction,
@@ -90,6 +91,38 @@ async def adopt(
     if agrees and (left_to_it or known_before == "approved"):
         return None
     return await _open(tools, work, saga, operation, row, outcome)
+
+
+async def note_reversal(work: Work, saga: SagaRef, row: JournalRow, answer: EffectAnswer) -> bool:
+    """A person has to look when the provider takes back what is booked as done. False: it does not.
+
+    The books stay as they are: what the reversal means for them is not the provider's to say.
+    """
+    stands_here = row.booked and row.outcome_kind == "approved"
+    if not stands_here or not isinstance(answer.outcome, Declined):
+        return False
+    if await work.orphan_of(row) is None:
+        reversal = Orphan(
+            saga_id=row.saga_id,
+            step=row.step,
+            attempt=row.attempt,
+            leg=row.leg,
+            outcome=answer.outcome.model_dump(mode="json"),
+            status="parked",
+        )
+        work.add(reversal)
+        outbox.audit(
+            work,
+            actor="recompense",
+            action="effect_reversed",
+            target=saga.saga_id,
+            reason="The provider took back what is booked as done.",
+            step=row.step,
+            attempt=row.attempt,
+            effect_key=row.effect_key,
+        )
+        await ask_a_person(work, saga, row.step)
+    return True
 
 
 async def _open(

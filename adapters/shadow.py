@@ -96,6 +96,11 @@ class ShadowedPort:
         self._report = report
         self._comparing: set[asyncio.Task[None]] = set()
 
+    @property
+    def inner(self) -> ProviderPort:
+        """The live adapter: what webhooks tell is read by it alone."""
+        return self._live.port
+
     async def authorize(self, call: AuthorizeCall) -> Outcome:
         """As the live adapter."""
         return await self._both(call.operation, call.effect_key, lambda port: port.authorize(call))

@@ -225,6 +225,8 @@ class ProviderCheck:
     def _needs_lookup(self) -> None:
         if not self._can.lookup_by_reference:
             raise _NotAsked("it cannot be asked by our reference")
+        if self._can.truth_by_webhook:
+            raise _NotAsked("webhooks tell what became of it, and this check receives none")
 
     def _needs_idempotency(self) -> None:
         if not self._can.native_idempotency:
