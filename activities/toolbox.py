@@ -17,8 +17,8 @@ from recompense.contracts.provider import (
 )
 from recompense.contracts.reconciliation import SettlementTerms
 from recompense.domain.payout_dates import Clock
-from recompense.persistence.database import Database
 from recompense.domain.terms import RoutingTerms
+from recompense.persistence.database import Database
 from recompense.persistence.operations import Run
 from recompense.persistence.report_shelf import ReportShelf
 from recompense.persistence.work import Store

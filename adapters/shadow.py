@@ -8,7 +8,7 @@ are handed to it, one for each request that it would make.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import date
@@ -32,6 +32,7 @@ from recompense.contracts.provider import (
     RefundCall,
     VoidCall,
 )
+from recompense.contracts.settlement import ReportEnd, SettlementLine
 from recompense.domain.failures import RecompenseError
 
 SAME = "same"
@@ -144,6 +145,12 @@ class ShadowedPort:
     def fetch_settlement_report(self, report_date: date) -> AsyncIterator[bytes]:
         """By the live adapter alone."""
         return self._live.port.fetch_settlement_report(report_date)
+
+    def read_settlement_report(
+        self, chunks: Iterable[bytes], report_date: date
+    ) -> Iterator[SettlementLine | ReportEnd]:
+        """By the live adapter alone."""
+        return self._live.port.read_settlement_report(chunks, report_date)
 
     async def aclose(self) -> None:
         """Close the live adapter, after the comparisons that are under way."""

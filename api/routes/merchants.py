@@ -22,7 +22,13 @@ from api.problems import Problem, invalid
 from api.requests import CreateMerchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms, RoutingTerms
+from recompense.domain.terms import (
+    Availability,
+    FeeSchedule,
+    PayoutTerms,
+    ReserveTerms,
+    RoutingTerms,
+)
 from recompense.ledger.results import MerchantBalance
 from recompense.persistence import ledger, merchants
 from recompense.persistence.database import Database

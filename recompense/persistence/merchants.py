@@ -5,7 +5,13 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, ReserveTerms, RoutingTerms
+from recompense.domain.terms import (
+    Availability,
+    FeeSchedule,
+    PayoutTerms,
+    ReserveTerms,
+    RoutingTerms,
+)
 from recompense.persistence.outbox import audit
 from recompense.persistence.tables import Merchant
 

@@ -138,12 +138,11 @@ async def running_platform(
         database,
         registry.Providers(providers),
         Breakers(database),
-        default_provider="sandbox",
+        default_provider=default_provider,
         payout_runs=PayoutRunTools(
             database, Clock(BusinessCalendar(EVERY_DAY), "UTC"), approval=approves_runs
         ),
         settlement=Settlement.of(database, {"sandbox": SANDBOX_TERMS}),
-        default_provider=default_provider,
     )
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with database.transaction() as session:
