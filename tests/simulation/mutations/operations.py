@@ -226,7 +226,7 @@ def m_a_refused_refund_stays_reserved(patch: pytest.MonkeyPatch) -> None:
 
 def m_a_refund_takes_what_is_not_there(patch: pytest.MonkeyPatch) -> None:
     """A refund takes pending money that was made available long ago."""
-    patch.setattr(refunds, "_pending_money", lambda payment: payment.amount_captured)
+    patch.setattr(refunds, "pending_money", lambda payment: payment.amount_captured)
 
 
 def m_a_payout_is_not_posted(patch: pytest.MonkeyPatch) -> None:
