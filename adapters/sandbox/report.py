@@ -51,12 +51,12 @@ _LONGEST_NAME = 64
 def read_report(chunks: Iterable[bytes], report_date: date) -> Iterator[SettlementLine | ReportEnd]:
     """Read a report. Raises `ReportRefused`, perhaps after lines were read."""
     rows = csv.reader(_text_lines(chunks), strict=True)
-    number, row = 0, None
+    number, row, day = 0, None, report_date.isoformat()
     try:
         if next(rows, None) != _COLUMNS:
             raise _malformed("The header is not the one of a settlement report.")
         for number, row in enumerate(rows, start=1):
-            yield _line(row, number, report_date)
+            yield _line(row, number, day)
     except csv.Error as error:
         raise _malformed(f"Line {number + 1} is not CSV.") from error
     if row is not None:
@@ -81,11 +81,11 @@ def _text_lines(chunks: Iterable[bytes]) -> Iterator[str]:
         raise ReportRefused("report_truncated", "The report ends within a line.")
 
 
-def _line(row: list[str], number: int, report_date: date) -> SettlementLine:
+def _line(row: list[str], number: int, day: str) -> SettlementLine:
     if len(row) != len(_COLUMNS):
         raise _malformed(f"Line {number} has {len(row)} columns instead of {len(_COLUMNS)}.")
-    if row[10] != report_date.isoformat():
-        message = f"Line {number} is of another date than {report_date.isoformat()}."
+    if row[10] != day:
+        message = f"Line {number} is of another date than {day}."
         raise ReportRefused("report_other_date", message)
     if row[0] != str(number):
         raise ReportRefused("report_truncated", f"Line {number} is not there: {row[0][:20]} is.")

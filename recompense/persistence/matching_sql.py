@@ -184,7 +184,7 @@ WITH settled AS (
            CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END,
            CASE kind WHEN 'fee' THEN -net ELSE fee END,
            currency, coalesce(our_operation, line_operation, '')
-    FROM judged WHERE verdict = 'agrees' AND kind <> 'other'
+    FROM judged WHERE verdict = 'agrees' AND kind <> 'other' AND settled_by IS NULL
     ON CONFLICT (match_key) DO NOTHING
     RETURNING currency, clearing, fee
 )
