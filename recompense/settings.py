@@ -222,7 +222,7 @@ class Settings(BaseSettings):
         description="Names of the payout runs that a schedule starts, comma separated.",
     )
     payout_run_time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
-        "06:00", description="Time of day, `HH:MM`, at which the schedules of payout runs fire."
+        "06:00", description="When schedules make payout runs, `HH:MM`; a time that no clock skips."
     )
     payout_run_time_zone: str = Field(
         "UTC",
