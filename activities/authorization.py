@@ -282,6 +282,7 @@ async def _move(work: Work, payment: Payment, leg: EffectPlan) -> None:
     step = f"{STEP}.{leg.leg}"
     await release_hold(work, payment, posting_key(payment.id, f"{step}.moved", leg.attempt))
     payment.provider, payment.provider_reference = leg.provider, None
+    payment.next_action = None
     payment.hold_key = posting_key(payment.id, step, leg.attempt)
     payment.amount_held = payment.amount
     await work.post(

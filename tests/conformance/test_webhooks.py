@@ -81,7 +81,9 @@ async def test_late_event_within_its_signature_is_taken(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"not json", b'{"id": "\xff"}', b"[]", b"null", b"[" * 50_000, b"{}"]
+    "body",
+    [b"", b"not json", b'{"id": "\xff"}', b"[]", b"null", b"[" * 50_000, b"{}"],
+    ids=["empty", "text", "not utf-8", "list", "null", "deep", "object"],
 )
 async def test_signed_nonsense_is_refused(bench: Bench, body: bytes) -> None:
     assert refusal(bench, delivery(bench, body=body)).startswith("webhook_")
