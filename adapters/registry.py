@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import adapters.sandbox
+import adapters.sepa
 from adapters.registration import Provider, Registration
 from adapters.transport import ObservedTransport
 from recompense.contracts.policies import ProviderPolicies
@@ -16,6 +17,7 @@ from recompense.contracts.provider import (
 
 REGISTRATIONS: Mapping[str, Registration[Any]] = {
     adapters.sandbox.REGISTRATION.name: adapters.sandbox.REGISTRATION,
+    adapters.sepa.REGISTRATION.name: adapters.sepa.REGISTRATION,
 }
 
 EVERY_CALL = "*"

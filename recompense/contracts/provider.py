@@ -109,6 +109,7 @@ class ReportFormat(StrEnum):
     """In which form a provider writes its settlement report."""
 
     CSV = "csv"
+    CAMT_053 = "camt.053"
 
 
 class Capabilities(Frozen):

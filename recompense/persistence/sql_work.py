@@ -19,6 +19,7 @@ from recompense.persistence.saga_tables import (
     Orphan,
     ProviderEventRow,
 )
+from recompense.persistence.sql_batches import SqlBatches
 from recompense.persistence.sql_rows import SqlRows, parameter
 from recompense.persistence.tables import Capture, Payment, Payout
 from recompense.persistence.work import EffectKey
@@ -136,7 +137,7 @@ class SqlOperations(SqlRows):
         return next(iter(found), None)
 
 
-class SqlWork(SqlOperations):
+class SqlWork(SqlOperations, SqlBatches):
     """All of `Work`."""
 
     async def now_if_merchant(
