@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities import told
 from activities.calls import call_port, recorded_calls
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.policies import CallPolicy
@@ -28,6 +29,7 @@ from recompense.contracts.provider import (
     Found,
     ProviderOperation,
     ProviderPort,
+    ReadsEvents,
     Unknown,
 )
 from recompense.contracts.sagas import Verdict
@@ -122,10 +124,7 @@ class ProviderActivities:
                     "The provider spoke of it otherwise, and shows nothing."
                 )
             if not ledge.is_absent_final(plan):
-                wait = ledge.right_ends_in + plan.terms.absent_is_final_after_seconds
-                raise _try_again(
-                    OutcomeUnknown("The provider knows nothing of it yet."), wait + 0.05
-                )
+                raise _not_told_yet(plan, ledge)
             async with self._tools.store.work() as work:
                 concluded = await journal.conclude_absent(work, ledge.row, calls)
             if not concluded:
@@ -241,15 +240,7 @@ class ProviderActivities:
 
     async def _look_up(self, plan: EffectPlan, policy: CallPolicy) -> EffectAnswer:
         try:
-            async with self._guard(plan, ProviderOperation.LOOKUP):
-                found: Found = await self._port(plan).lookup(
-                    operation=plan.call.operation,
-                    operation_id=plan.call.operation_id,
-                    effect_key=plan.call.effect_key,
-                    step=plan.step,
-                    amount=plan.call.amount,
-                    currency=plan.call.currency,
-                )
+            found = await self._found(plan)
         except (ProviderUnavailable, OutcomeUnknown) as failure:
             # A look-up that got no answer says nothing about the effect.
             unknown = (
@@ -264,6 +255,20 @@ class ProviderActivities:
             payout_state=found.payout_state,
             authorization_state=found.authorization_state,
         )
+
+    async def _found(self, plan: EffectPlan) -> Found:
+        port = self._port(plan)
+        if isinstance(port, ReadsEvents):
+            return await told.look_up(self._tools, port, plan)
+        async with self._guard(plan, ProviderOperation.LOOKUP):
+            return await port.lookup(
+                operation=plan.call.operation,
+                operation_id=plan.call.operation_id,
+                effect_key=plan.call.effect_key,
+                step=plan.step,
+                amount=plan.call.amount,
+                currency=plan.call.currency,
+            )
 
     async def _lay_down(self, plan: EffectPlan, right_try: int, calls: list[CallRecord]) -> None:
         async with self._tools.store.work() as work:
@@ -283,6 +288,15 @@ class ProviderActivities:
 
 def _undoes(plan: EffectPlan) -> bool:
     return plan.step.endswith((".undo", ".orphan"))
+
+
+def _not_told_yet(plan: EffectPlan, ledge: _Ledge) -> ApplicationError:
+    """Come back once absence is final; where that is beyond this series, ask again meanwhile."""
+    unknown = OutcomeUnknown("The provider knows nothing of it yet.")
+    wait = ledge.right_ends_in + plan.terms.absent_is_final_after_seconds
+    if wait > plan.lookup.schedule_to_close_seconds:
+        return _failed(unknown, plan.lookup)
+    return _try_again(unknown, wait + 0.05)
 
 
 def _failed(failure: ProviderUnavailable | OutcomeUnknown, policy: CallPolicy) -> ApplicationError:

@@ -51,12 +51,31 @@ class ProviderEventActivities:
             stored = await work.get(ProviderEventRow, (event.provider, event.event_id))
             if stored is None or stored.status != "received":
                 return EventTarget()
-            row = await _row_of(work, stored)
+            row = await self._row_of(work, stored)
             if row is None:
                 await work.mark_event(event.provider, event.event_id, "ignored", "not one of ours")
                 return EventTarget()
             operation = await existing(work, row.saga_id)
             return EventTarget(effect=plan_of_row(self._tools, saga_of(operation), row, None))
+
+    async def _row_of(self, work: Work, stored: ProviderEventRow) -> JournalRow | None:
+        """The effect of an event: by its key where the provider echoes it, else the operation's
+        newest forward effect.
+
+        Where webhooks are the truth, the provider's own name of an effect goes first: they may tell
+        of a modification under the payment's key.
+        """
+        operation_id, reference = stored.operation_id, stored.object_reference
+        capabilities = self._tools.providers.capabilities(stored.provider)
+        if capabilities.truth_by_webhook and operation_id is not None and reference is not None:
+            made = await work.effect_made_as(operation_id, stored.provider, reference)
+            if made is not None:
+                return made
+        if stored.effect_key is not None:
+            return await work.effect_by_key(stored.effect_key)
+        if operation_id is None:
+            return None
+        return await work.newest_effect(operation_id, stored.provider)
 
     @activity.defn(name="provider_event.apply")
     async def apply(self, apply: ApplyEvent) -> EventApplied:
@@ -126,14 +145,3 @@ def _word(apply: ApplyEvent) -> ProviderWord:
     effect = apply.effect
     answer = apply.answer.model_copy(update={"source": AnswerSource.EVENT})
     return ProviderWord(step=effect.step, attempt=effect.attempt, leg=effect.leg, answer=answer)
-
-
-async def _row_of(work: Work, stored: ProviderEventRow) -> JournalRow | None:
-    """The effect of an event: by its key where the provider echoes it, else the operation's newest
-    forward effect.
-    """
-    if stored.effect_key is not None:
-        return await work.effect_by_key(stored.effect_key)
-    if stored.operation_id is None:
-        return None
-    return await work.newest_effect(stored.operation_id, stored.provider)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
+import adapters.adyen
 import adapters.sandbox
 import adapters.sepa
 from adapters.registration import Provider, Registration
@@ -16,6 +17,7 @@ from recompense.contracts.provider import (
 )
 
 REGISTRATIONS: Mapping[str, Registration[Any]] = {
+    adapters.adyen.REGISTRATION.name: adapters.adyen.REGISTRATION,
     adapters.sandbox.REGISTRATION.name: adapters.sandbox.REGISTRATION,
     adapters.sepa.REGISTRATION.name: adapters.sepa.REGISTRATION,
 }

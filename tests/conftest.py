@@ -1,4 +1,4 @@
-"""Every tier takes part in the census of what a run has covered."""
+"""Every tier takes part in the census of what a run has covered, and in the conformance table."""
 
 from __future__ import annotations
 
@@ -7,5 +7,12 @@ from tests.support.census import (
     pytest_runtest_teardown,
     pytest_sessionfinish,
 )
+from tests.support.conformance_table import pytest_addoption, pytest_configure
 
-__all__ = ["pytest_runtest_logreport", "pytest_runtest_teardown", "pytest_sessionfinish"]
+__all__ = [
+    "pytest_addoption",
+    "pytest_configure",
+    "pytest_runtest_logreport",
+    "pytest_runtest_teardown",
+    "pytest_sessionfinish",
+]

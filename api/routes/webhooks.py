@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from pydantic import BaseModel
 from sqlalchemy.exc import DataError
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
 
 from api.access import PUBLIC
 from api.bodies import read_bounded
@@ -15,7 +15,7 @@ from api.openapi import refusals
 from api.pages import json_response
 from api.parts import parts_of
 from api.problems import Problem
-from recompense.contracts.provider import WebhookRefused
+from recompense.contracts.provider import WebhookRefused, verified_events
 from recompense.contracts.sagas import ProviderEventInput
 from recompense.persistence import inbox
 
@@ -48,16 +48,22 @@ async def receive_webhook(request: Request, provider: str) -> Response:
     parts = parts_of(request)
     if provider not in parts.providers:
         raise Problem("provider_not_found")
+    served = parts.providers[provider]
     body = await read_bounded(request, parts.options.max_body_bytes)
     try:
-        event = parts.providers[provider].port.verify_webhook(dict(request.headers), body)
+        events = verified_events(served.port, dict(request.headers), body)
     except WebhookRefused as refused:
         raise Problem(refused.code, str(refused)) from None
     try:
         async with parts.database.transaction() as session:
-            await inbox.store(session, event)
+            for event in events:
+                await inbox.store(session, event)
     except DataError:
         raise Problem("webhook_malformed") from None
     # When Temporal does not take it now, the relay finds it stored and starts it later.
-    await parts.sagas.apply_event(ProviderEventInput(provider=provider, event_id=event.event_id))
-    return json_response(Received())
+    for event in events:
+        await parts.sagas.apply_event(
+            ProviderEventInput(provider=provider, event_id=event.event_id)
+        )
+    answer = served.capabilities.webhook_answer
+    return json_response(Received()) if answer is None else PlainTextResponse(answer)

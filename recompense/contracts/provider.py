@@ -10,10 +10,10 @@ and not a failed call.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import Annotated, Any, Literal, Protocol
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -122,11 +122,17 @@ class Capabilities(Frozen):
     void_after_partial_capture: bool
     batch_payouts: bool = False
     lookup_by_reference: bool
+    truth_by_webhook: bool = Field(
+        default=False, description="look-ups read the verified webhooks; the provider has no other"
+    )
     native_idempotency: bool
     authorization_validity_seconds: int
     currencies: frozenset[str] | None = Field(description="None: every ISO 4217 currency")
     settlement_report: ReportFormat | None = None
     webhook_events: frozenset[str] = frozenset()
+    webhook_answer: str | None = Field(
+        default=None, description="the text that acknowledges a webhook; None: ours"
+    )
 
 
 class MoneyCall(Frozen):
@@ -308,6 +314,50 @@ class ProviderPort(Protocol):
         ...
 
     async def aclose(self) -> None: ...
+
+
+@runtime_checkable
+class ReadsEvents(Protocol):
+    """A port whose provider tells of an effect by webhook only: its look-up is a pure reading of
+    the verified webhooks that are stored, and calls nobody.
+    """
+
+    def found_in_events(
+        self,
+        *,
+        operation: ProviderOperation,
+        effect_key: str,
+        reference: str | None,
+        amount: int | None,
+        currency: str | None,
+        events: Sequence[ProviderEvent],
+    ) -> Found:
+        """What `events` say about one effect, in whatever order and however often they came.
+
+        `reference` is the provider's own name of it, where an answer has told it. `Absent`: they
+        say nothing. Raises `ProviderAnswerMismatch`.
+        """
+        ...
+
+
+@runtime_checkable
+class ReceivesBatches(Protocol):
+    """A port whose provider sends several events in one delivery."""
+
+    def verify_webhooks(self, headers: Mapping[str, str], body: bytes) -> tuple[ProviderEvent, ...]:
+        """Verify a delivery and all of its events: all of them or none. Raises as
+        `verify_webhook` does.
+        """
+        ...
+
+
+def verified_events(
+    port: ProviderPort, headers: Mapping[str, str], body: bytes
+) -> tuple[ProviderEvent, ...]:
+    """The events of one delivery. Raises `WebhookRefused`."""
+    if isinstance(port, ReceivesBatches):
+        return port.verify_webhooks(headers, body)
+    return (port.verify_webhook(headers, body),)
 
 
 class CallRecord(Frozen):

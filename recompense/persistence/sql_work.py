@@ -121,6 +121,13 @@ class SqlOperations(SqlRows):
         found = await self._select(JournalRow, work_sql.NEWEST_EFFECT, operation_id, provider)
         return next(iter(found), None)
 
+    async def effect_made_as(
+        self, payment_id: str, provider: str, reference: str
+    ) -> JournalRow | None:
+        """The effect on a payment that a provider calls by this name."""
+        where = (payment_id, provider, reference)
+        return next(iter(await self._select(JournalRow, work_sql.EFFECT_MADE_AS, *where)), None)
+
     async def orphan_of(self, row: JournalRow) -> Orphan | None:
         """The orphan that this effect became."""
         where = (row.saga_id, row.step, str(row.attempt), str(row.leg))
@@ -189,6 +196,13 @@ class SqlWork(SqlOperations, SqlBatches):
         return await self._select(
             ProviderEventRow, work_sql.UNAPPLIED_EVENTS, str(older_than_seconds), str(limit)
         )
+
+    async def told_events(
+        self, provider: str, operation_id: str, payment_id: str
+    ) -> list[ProviderEventRow]:
+        """All stored events that name an operation or its payment."""
+        where = (provider, operation_id, payment_id)
+        return await self._select(ProviderEventRow, work_sql.TOLD_EVENTS, *where)
 
     async def breaker(self, provider: str, operation_class: str, phase: str) -> BreakerRow:
         """A breaker's row, made where there was none, and locked."""

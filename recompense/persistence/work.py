@@ -127,6 +127,12 @@ class OperationRows(Protocol):
         """The operation's newest forward effect at this provider."""
         ...
 
+    async def effect_made_as(
+        self, payment_id: str, provider: str, reference: str
+    ) -> JournalRow | None:
+        """The effect on a payment that a provider calls by this name of its own."""
+        ...
+
     async def orphan_of(self, row: JournalRow) -> Orphan | None:
         """The orphan that this effect became."""
         ...
@@ -189,6 +195,12 @@ class InboxRows(Protocol):
         self, older_than_seconds: float, limit: int
     ) -> list[ProviderEventRow]:
         """Stored events that nobody has applied, oldest first."""
+        ...
+
+    async def told_events(
+        self, provider: str, operation_id: str, payment_id: str
+    ) -> list[ProviderEventRow]:
+        """All stored events of a provider that name an operation or its payment, oldest first."""
         ...
 
     async def breaker(self, provider: str, operation_class: str, phase: str) -> BreakerRow:

@@ -81,6 +81,12 @@ WHERE operation_id = %s AND provider = %s AND step NOT LIKE '%%.undo'
 ORDER BY created_at DESC LIMIT 1
 """
 
+EFFECT_MADE_AS = """
+WHERE saga_id IN (SELECT saga_id FROM operations WHERE payment_id = %s) AND provider = %s
+    AND outcome ->> 'reference' = %s
+ORDER BY created_at LIMIT 1
+"""
+
 ORPHAN_OF = "WHERE saga_id = %s AND step = %s AND attempt = %s AND leg = %s"
 
 ORPHAN_TO_SETTLE = """
@@ -133,4 +139,8 @@ ORDER BY available_at LIMIT %s
 UNAPPLIED_EVENTS = f"""
 WHERE status = 'received' AND received_at < {CLOCK} - make_interval(secs => %s)
 ORDER BY received_at LIMIT %s
+"""
+
+TOLD_EVENTS = """
+WHERE provider = %s AND operation_id IN (%s, %s) ORDER BY received_at, event_id
 """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from recompense.contracts.provider import ProviderOperation
 from recompense.ops.provider_check import check_provider
+from tests.conformance.cases import needs
 from tests.conformance.support import Bench
 
 
@@ -11,9 +13,10 @@ async def test_provider_in_order_passes_every_check(bench: Bench) -> None:
     assert [result for result in results if not result.passed] == []
 
 
+@needs("scripts:error_before")
 async def test_provider_that_cannot_capture_fails_that_check_only(bench: Bench) -> None:
-    bench.target.vendor.arm("capture", "error_before")
+    bench.target.arm(ProviderOperation.CAPTURE, "error_before")
     failed = [result for result in await check_provider(bench.adapter()) if not result.passed]
-    bench.assert_fired()
+    assert bench.target.fired() == 1
     assert [result.name for result in failed] == ["a capture and its refund are approved"]
     assert "OutcomeUnknown" in failed[0].seen

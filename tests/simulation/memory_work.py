@@ -127,6 +127,18 @@ class MemoryWork(MemoryBatches):
         )
         return next(iter(_newest_first(found)), None)
 
+    async def effect_made_as(
+        self, payment_id: str, provider: str, reference: str
+    ) -> JournalRow | None:
+        """The effect on a payment that a provider calls by this name."""
+        sagas = {row.saga_id for row in self.all(Operation) if row.payment_id == payment_id}
+        found = self.all(
+            JournalRow,
+            lambda row: row.saga_id in sagas and row.provider == provider,
+            lambda row: (row.outcome or {}).get("reference") == reference,
+        )
+        return min(found, key=lambda row: row.created_at, default=None)
+
     async def orphan_of(self, row: JournalRow) -> Orphan | None:
         """The orphan that this effect became."""
         where = (row.saga_id, row.step, row.attempt, row.leg)
@@ -229,6 +241,17 @@ class MemoryWork(MemoryBatches):
             lambda row: row.status == "received" and row.received_at < before,
         )
         return sorted(found, key=lambda row: row.received_at)[:limit]
+
+    async def told_events(
+        self, provider: str, operation_id: str, payment_id: str
+    ) -> list[ProviderEventRow]:
+        """All stored events that name an operation or its payment."""
+        found = self.all(
+            ProviderEventRow,
+            lambda row: row.provider == provider,
+            lambda row: row.operation_id in (operation_id, payment_id),
+        )
+        return sorted(found, key=lambda row: (row.received_at, row.event_id))
 
     async def breaker(self, provider: str, operation_class: str, phase: str) -> BreakerRow:
         """A breaker's row, made where there was none."""

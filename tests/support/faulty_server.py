@@ -8,8 +8,10 @@ import asyncio
 import contextlib
 import socket
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+
+Connection = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 _LINGER_ZERO = struct.pack("ii", 1, 0)
 
@@ -34,7 +36,7 @@ class FaultyServer:
         """Serve one connection."""
         if self.request_bytes is not None:
             await reader.readexactly(self.request_bytes)
-            _reset(writer)
+            abort(writer)
             return
         self.requests.append(await read_message(reader))
         with contextlib.suppress(ConnectionError):
@@ -70,7 +72,7 @@ class CuttingProxy:
 
 
 @contextlib.asynccontextmanager
-async def serving(behaviour: FaultyServer | CuttingProxy) -> AsyncIterator[str]:
+async def serving(behaviour: Connection) -> AsyncIterator[str]:
     """Serve on a free port of 127.0.0.1; yields the base URL."""
     server = await asyncio.start_server(behaviour, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -103,12 +105,13 @@ def http_answer(
 
 def _end(writer: asyncio.StreamWriter, *, reset: bool) -> None:
     if reset:
-        _reset(writer)
+        abort(writer)
     else:
         writer.close()
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def abort(writer: asyncio.StreamWriter) -> None:
+    """Hang up by a TCP reset."""
     connection = writer.get_extra_info("socket")
     if connection is not None and not writer.is_closing():
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_ZERO)
