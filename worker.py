@@ -15,7 +15,7 @@ from adapters import registry
 from adapters.transport import ObservedTransport
 from recompense.observability import configure_logging
 from recompense.persistence.database import Database
-from recompense.schedules import ensure_schedules
+from recompense.schedules import bank_rail_schedules, ensure_schedules
 from recompense.settings import Settings, load_settings
 from recompense.temporal import connect
 from recompense.upkeep import keep_sealing
@@ -36,19 +36,25 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(database.close)
         transport = ObservedTransport(note_call)
         stack.push_async_callback(transport.aclose)
+        providers = registry.build_all(
+            {name: settings.provider_config(name) for name in settings.providers},
+            transport=transport,
+            overrides=settings.policy_overrides,
+        )
         tools = Toolbox(
             database,
-            registry.build_all(
-                {name: settings.provider_config(name) for name in settings.providers},
-                transport=transport,
-                overrides=settings.policy_overrides,
-            ),
+            providers,
             Breakers(database),
             default_provider=settings.default_provider,
             payout_bank=settings.payout_bank,
         )
         client = await connect(settings)
-        await ensure_schedules(client, settings.sweep_interval_seconds)
+        rails = bank_rail_schedules(
+            providers.batching,
+            settings.payout_window_seconds,
+            settings.bank_files_interval_seconds,
+        )
+        await ensure_schedules(client, settings.sweep_interval_seconds, rails)
         sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
         stack.callback(sealing.cancel)
         workers = make_workers(

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.authorization import AuthorizationActivities
+from activities.bank_files import BankFileActivities
+from activities.batches import BatchActivities
 from activities.captures import CaptureActivities
 from activities.effects import ProviderActivities
 from activities.payouts import PayoutActivities
@@ -61,6 +63,7 @@ def in_house_activities(tools: Toolbox) -> list[Activity]:
         event.relay,
         sweep.expiring,
         sweep.make_available,
+        BatchActivities(tools).close,
     ]
 
 
@@ -76,4 +79,6 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
         provider.cancel_payout,
         provider.lookup,
         provider.pull,
+        BatchActivities(tools).submit,
+        BankFileActivities(tools).read,
     ]

@@ -80,6 +80,11 @@ class Providers:
         """Who can be called."""
         return self._providers.keys()
 
+    @property
+    def batching(self) -> Collection[str]:
+        """Who takes payouts in files."""
+        return [name for name in self.names if self.capabilities(name).batch_payouts]
+
     def port(self, provider: str) -> ProviderPort:
         """The adapter of a provider. Raises `UnknownProvider`."""
         return self._named(provider).port

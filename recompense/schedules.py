@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -19,6 +19,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
+from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.provider import Frozen
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
 from recompense.contracts.starting import TASK_TIMEOUT
@@ -90,13 +91,41 @@ def planned_schedules(sweep_seconds: float) -> tuple[PlannedSchedule, ...]:
     )
 
 
-async def ensure_schedules(client: Client, sweep_seconds: float) -> None:
+def bank_rail_schedules(
+    providers: Iterable[str], window_seconds: float, files_seconds: float
+) -> tuple[PlannedSchedule, ...]:
+    """The schedules of each bank rail: how often its window closes, and its files are read."""
+    return tuple(
+        planned
+        for name in sorted(providers)
+        for planned in (
+            PlannedSchedule(
+                f"payout-batch/{name}",
+                "SubmitPayoutBatch",
+                (PayoutWindow(provider=name),),
+                window_seconds,
+                f"Send the payouts that wait for {name} in one file",
+            ),
+            PlannedSchedule(
+                f"bank-files/{name}",
+                "ReadBankFiles",
+                (ReadFiles(provider=name),),
+                files_seconds,
+                f"Read the files that {name} has left",
+            ),
+        )
+    )
+
+
+async def ensure_schedules(
+    client: Client, sweep_seconds: float, more: Sequence[PlannedSchedule] = ()
+) -> None:
     """Make the schedules that are missing and bring the others up to date; safe to run at any time,
     by several processes at once. A schedule that somebody has paused stays paused.
 
     Raises `RPCError` when Temporal does not answer.
     """
-    for planned in planned_schedules(sweep_seconds):
+    for planned in (*planned_schedules(sweep_seconds), *more):
         try:
             await client.create_schedule(planned.schedule_id, planned.schedule())
         except ScheduleAlreadyRunningError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workflows.authorize import AuthorizePayment
+from workflows.bank_rail import ReadBankFiles, SubmitPayoutBatch
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
@@ -22,4 +23,6 @@ WORKFLOWS: list[type] = [
     ForgetOrphansOfSaga,
     SweepAuthorizations,
     ReleaseAvailability,
+    SubmitPayoutBatch,
+    ReadBankFiles,
 ]

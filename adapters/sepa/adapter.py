@@ -5,7 +5,7 @@ files.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 from adapters.sepa import inbound, mailbox, pain001, report
@@ -13,6 +13,7 @@ from adapters.sepa.config import Party, SepaConfig
 from adapters.sepa.folder import FolderMailbox
 from adapters.sepa.identifiers import end_to_end_id, file_name, message_id
 from adapters.sepa.sftp import SftpMailbox
+from adapters.sepa.translate import found_in
 from adapters.sepa.xml import MOST_BYTES
 from adapters.transport import ObservedTransport
 from recompense.contracts.batches import (
@@ -24,6 +25,7 @@ from recompense.contracts.batches import (
 )
 from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
+    Absent,
     AuthorizeCall,
     CancelPayoutCall,
     CaptureCall,
@@ -48,7 +50,7 @@ _REPORT_COMES_WITHIN = timedelta(days=10)
 
 
 class SepaAdapter:
-    """Implements `ProviderPort`, `BatchPayouts` and `BankFiles`."""
+    """Implements `ProviderPort`, `BatchPayouts`, `BankFiles` and `ReadsEvents`."""
 
     def __init__(
         self, config: SepaConfig, policies: ProviderPolicies, _transport: ObservedTransport
@@ -105,6 +107,26 @@ class SepaAdapter:
     ) -> Found:
         """A bank cannot be asked for one payment: its files are what is known."""
         raise OutcomeUnknown("a bank tells of a payout by its files alone")
+
+    def found_in_events(
+        self,
+        *,
+        operation: ProviderOperation,
+        effect_key: str,
+        reference: str | None,
+        amount: int | None,
+        currency: str | None,
+        events: Sequence[ProviderEvent],
+    ) -> Found:
+        """What the bank's files say about one payout."""
+        news = [
+            BankNews.model_validate(event.payload)
+            for event in events
+            if event.effect_key == effect_key
+        ]
+        if not news:
+            return Found(answer=Absent())
+        return found_in(news, reference=end_to_end_id(effect_key), amount=amount, currency=currency)
 
     def verify_webhook(self, headers: Mapping[str, str], body: bytes) -> ProviderEvent:
         """A bank sends no webhooks."""

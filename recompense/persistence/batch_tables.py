@@ -1,5 +1,5 @@
-"""The tables of a bank rail: instructions that wait for a window, the batches they leave in, and the
-files that came back.
+"""The tables of a bank rail: instructions that wait for a window, the batches they leave in, and
+the files that came back.
 """
 
 from datetime import datetime
