@@ -51,25 +51,30 @@ async def make_parts(
     writes: str = "10000/second",
     max_in_flight: int = 64,
     statement_timeout_seconds: float = 1.5,
+    beside: Mapping[str, Mapping[str, Any]] | None = None,
+    default_provider: str = "sandbox",
 ) -> AsyncIterator[Parts]:
-    """The parts of an API on real PostgreSQL and real Temporal, whether they are up or not."""
+    """The parts of an API on real PostgreSQL and real Temporal, whether they are up or not.
+
+    `beside` the sandbox other providers may be configured, by name.
+    """
     database = Database(database_url, statement_timeout_seconds=statement_timeout_seconds)
     transport = ObservedTransport(lambda _: None)
     client = await Client.connect(
         temporal_address, data_converter=pydantic_data_converter, lazy=True
     )
-    sandbox = registry.build(
-        "sandbox",
-        {"base_url": "http://127.0.0.1:9", "webhook_secrets": [WEBHOOK_SECRET]},
-        transport=transport,
-    )
+    sandbox = {"base_url": "http://127.0.0.1:9", "webhook_secrets": [WEBHOOK_SECRET]}
+    configs = {"sandbox": sandbox, **(beside or {})}
     tokens = Tokens(issuer=AUDIENCE, audience=AUDIENCE, secret=SECRET, keys=keys)
     try:
         yield Parts(
-            options=Options(),
+            options=Options(default_provider=default_provider),
             database=database,
             temporal=client,
-            providers={"sandbox": sandbox},
+            providers={
+                name: registry.build(name, config, transport=transport)
+                for name, config in configs.items()
+            },
             authenticator=Authenticator(tokens, database),
             gate=Gate(max_in_flight),
             rate_limits=RateLimits(reads="10000/second", writes=writes),
@@ -149,9 +154,11 @@ Beside = Callable[[], contextlib.AbstractAsyncContextManager[Any]]
 
 
 @contextlib.contextmanager
-def served(open_parts: OpenParts, beside: Beside | None = None) -> Iterator[Api]:
+def served(
+    open_parts: OpenParts, beside: Beside | None = None, *, port: int | None = None
+) -> Iterator[Api]:
     """Serve the API from a thread, together with what runs `beside` it (workers)."""
-    port = free_port()
+    port = port or free_port()
     app = build_app(open_parts)
     config = uvicorn.Config(
         app, host="127.0.0.1", port=port, log_config=None, access_log=False, loop="asyncio"

@@ -16,7 +16,7 @@ _NOT_APPLICABLE = "n/a: "
 
 def note_case(item: pytest.Item, target: str, case: str) -> None:
     """Say of the present test which row and column it fills."""
-    item.user_properties.append((_PROPERTY, f"{target} {case}"))
+    item.user_properties.append((_PROPERTY, f"{target}\t{case}"))
 
 
 @dataclass(eq=False)
@@ -31,7 +31,7 @@ class ConformanceTable:
         """Fill a cell. A failure of any phase stays."""
         for name, value in report.user_properties:
             if name == _PROPERTY:
-                target, _, case = str(value).partition(" ")
+                target, _, case = str(value).partition("\t")
                 told = _told(report)
                 if told is not None and not self.cells.get((target, case), "").startswith("wrong"):
                     self.cells[target, case] = told
@@ -47,10 +47,10 @@ class ConformanceTable:
                 told.partition(":")[0] for (of, _), told in self.cells.items() if of == target
             )
             counted = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
-            terminalreporter.write_line(f"{target:12} {counted}")
+            terminalreporter.write_line(f"{target:16} {counted}")
         for (target, case), told in sorted(self.cells.items()):
             if self.full or told.startswith("wrong"):
-                terminalreporter.write_line(f"{target:12} {case}: {told}")
+                terminalreporter.write_line(f"{target:16} {case}: {told}")
 
 
 def _told(report: pytest.TestReport) -> str | None:

@@ -4,9 +4,10 @@ workers in this process.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import text
@@ -29,6 +30,14 @@ from recompense.workers import make_workers
 from tests.support.sandbox import Sandbox
 
 MERCHANT = "mer_demo"
+
+
+@dataclass(frozen=True)
+class ProviderSetup:
+    """How one provider is reached, and which of its policies are replaced."""
+
+    config: Mapping[str, Any]
+    policies: Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -96,24 +105,28 @@ async def running_platform(
     sandbox: Sandbox,
     *,
     policy_overrides: dict[str, Any] | None = None,
+    beside: Mapping[str, ProviderSetup] = MappingProxyType({}),
+    default_provider: str = "sandbox",
     max_cached_workflows: int = 1000,
 ) -> AsyncIterator[Platform]:
     """Run the platform's workers against real parts, with one merchant whose money is available on
     capture.
+
+    `beside` the sandbox other providers may be served, one of them as the default.
     """
     database = Database(database_url)
     transport = ObservedTransport(note_call)
-    provider = registry.build(
-        "sandbox",
-        {"base_url": sandbox.base_url, "webhook_secrets": [sandbox.webhook_secret]},
-        transport=transport,
-        overrides=policy_overrides,
-    )
+    reached = {"base_url": sandbox.base_url, "webhook_secrets": [sandbox.webhook_secret]}
+    setups = {"sandbox": ProviderSetup(reached, policy_overrides or {}), **beside}
+    providers = [
+        registry.build(name, setup.config, transport=transport, overrides=setup.policies)
+        for name, setup in setups.items()
+    ]
     tools = Toolbox(
         database,
-        registry.Providers([provider]),
+        registry.Providers(providers),
         Breakers(database),
-        default_provider="sandbox",
+        default_provider=default_provider,
     )
     client = await Client.connect(temporal_address, data_converter=pydantic_data_converter)
     async with database.transaction() as session:

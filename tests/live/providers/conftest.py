@@ -1,0 +1,109 @@
+"""The whole platform around each provider's world, for all tests of a module: real Temporal, real
+PostgreSQL, the HTTP API, and the vendor's stand-in behind a proxy that can fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from recompense.persistence.migrations import upgrade
+from tests.conformance.cases import case_name, listed, needs_of, why_not
+from tests.live.conftest import HASTY
+from tests.live.providers.world import WORLDS, Stage, World
+from tests.support.api import WEBHOOK_SECRET, make_parts, served
+from tests.support.conformance_table import note_case
+from tests.support.fault_proxy import FaultProxy, faulty
+from tests.support.platform import Platform, ProviderSetup, running_platform
+from tests.support.postgres import PostgresServer
+from tests.support.sandbox import Sandbox, free_port, running_sandbox
+
+NO_FAULT = "none"
+
+
+@pytest.fixture(scope="session")
+def world_database_url(postgres_server: PostgresServer) -> str:
+    """A migrated database of its own for the worlds."""
+    name = f"world_{uuid4().hex}"
+    with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    url = postgres_server.url(name)
+    upgrade(url)
+    return url
+
+
+@pytest.fixture(scope="session", params=sorted(WORLDS))
+def running_stage(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    temporal_address: str,
+    world_database_url: str,
+) -> Iterator[Stage]:
+    """A platform that serves one world's provider by default, and the sandbox beside it."""
+    directory, port = tmp_path_factory.mktemp("world"), free_port()
+    webhooks = f"http://127.0.0.1:{port}/webhooks/{request.param.partition('@')[0]}"
+    with (
+        WORLDS[request.param](directory, webhooks) as world,
+        running_sandbox(
+            directory / "beside.sqlite3",
+            webhook_url="http://127.0.0.1:9/",
+            webhook_secret=WEBHOOK_SECRET,
+        ) as sandbox,
+    ):
+        proxy = FaultProxy(world.target.base_url or "", NO_FAULT, world.target.moves_money)
+        default = world.target.provider
+        with served(
+            lambda: make_parts(
+                world_database_url,
+                temporal_address,
+                beside={default: world.target.config()},
+                default_provider=default,
+            ),
+            lambda: _workers(temporal_address, world_database_url, sandbox, world, proxy),
+            port=port,
+        ) as api:
+            api.database_url = world_database_url
+            api.temporal_address = temporal_address
+            yield Stage(api, world, proxy)
+
+
+@asynccontextmanager
+async def _workers(
+    temporal_address: str, database_url: str, sandbox: Sandbox, world: World, proxy: FaultProxy
+) -> AsyncIterator[Platform]:
+    """The workers, whose calls to the world's provider go through the proxy where it is HTTP."""
+    target = world.target
+    async with faulty(proxy) as base_url:
+        config = target.config(base_url if target.base_url is not None else None)
+        async with running_platform(
+            temporal_address,
+            database_url,
+            sandbox,
+            policy_overrides=HASTY,
+            beside={target.provider: ProviderSetup(config, world.policies)},
+            default_provider=target.provider,
+        ) as platform:
+            yield platform
+
+
+@pytest.fixture
+def stage(running_stage: Stage, request: pytest.FixtureRequest) -> Iterator[Stage]:
+    """The platform, for a case that its provider can be asked. The others are told in the table."""
+    item: pytest.Item = request.node
+    target = running_stage.target
+    case = case_name(item, target.name)
+    parameters = getattr(item, "callspec").params  # noqa: B009 - only parametrised items have one
+    note_case(item, f"{target.name}, live", case)
+    ruled_out = why_not(target, case, needs_of(item, parameters))
+    if ruled_out is not None:
+        pytest.skip(f"n/a: {ruled_out}")
+    fault = listed(target.known_faults, case)
+    if fault is not None:
+        request.applymarker(pytest.mark.xfail(reason=fault, strict=True))
+    running_stage.meets(NO_FAULT)
+    yield running_stage
+    running_stage.meets(NO_FAULT)
