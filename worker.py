@@ -49,11 +49,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             payout_bank=settings.payout_bank,
         )
         client = await connect(settings)
-        rails = bank_rail_schedules(
-            providers.batching,
-            settings.payout_window_seconds,
-            settings.bank_files_interval_seconds,
-        )
+        times = settings.payout_window_seconds, settings.bank_files_interval_seconds
+        rails = bank_rail_schedules(providers.batching, *times)
         await ensure_schedules(client, settings.sweep_interval_seconds, rails)
         sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
         stack.callback(sealing.cancel)

@@ -11,8 +11,8 @@ from datetime import date
 from lxml import etree
 
 from adapters.sepa.amounts import minor_units
-from adapters.sepa.entries import Entry, day_at, entry_of
-from adapters.sepa.xml import below, ends, name_of, text_at
+from adapters.sepa.entries import Entry, day_at, entry_of, is_credit_of
+from adapters.sepa.xml import below, ends, name_of, only, text_at
 from recompense.contracts.batches import BankFileRefused, BankNews, NewsKind
 
 STATEMENTS = {"Stmt", "Ntfctn"}
@@ -158,12 +158,12 @@ def _note_balance(statement: _Statement, element: etree._Element) -> None:
     code = text_at(element, "Tp", "CdOrPrtry", "Cd")
     if code not in _BALANCES or below(element, "Tp", "SubTp"):
         return
-    amount = next(iter(below(element, "Amt")), None)
+    amount = only(element, "Amt")
     if amount is None:
         raise BankFileRefused("file_malformed", "A balance has no amount.")
     currency = amount.get("Ccy") or ""
     units = minor_units(amount.text or "", currency)
-    signed = -units if text_at(element, "CdtDbtInd") == "DBIT" else units
+    signed = units if is_credit_of(element) else -units
     statement.currency = currency
     if code == "CLBD":
         statement.closing = signed

@@ -9,7 +9,7 @@ from datetime import date
 from lxml import etree
 
 from adapters.sepa.amounts import minor_units
-from adapters.sepa.xml import below, text_at
+from adapters.sepa.xml import below, only, text_at
 from recompense.contracts.batches import BankFileRefused
 from recompense.domain.money import known_currency
 
@@ -63,7 +63,7 @@ def entry_of(element: etree._Element) -> Entry:
         raise BankFileRefused("file_malformed", "An entry has no amount.")
     entry = Entry(
         money=money,
-        is_credit=_is_credit(element),
+        is_credit=is_credit_of(element),
         is_reversal=_truth(text_at(element, "RvslInd")),
         is_booked=(text_at(element, "Sts", "Cd") or text_at(element, "Sts")) == "BOOK",
         booked_on=day_at(element, "BookgDt"),
@@ -72,6 +72,14 @@ def entry_of(element: etree._Element) -> Entry:
     )
     _check_sum(element, entry)
     return entry
+
+
+def is_credit_of(element: etree._Element) -> bool:
+    """Whether an entry, a transaction or a balance is a credit. Raises `BankFileRefused`."""
+    word = text_at(element, "CdtDbtInd")
+    if word not in _DIRECTIONS:
+        raise BankFileRefused("file_malformed", "An amount is neither a credit nor a debit.")
+    return _DIRECTIONS[word]
 
 
 def day_at(element: etree._Element, *path: str) -> date | None:
@@ -107,7 +115,7 @@ def _detail(entry: etree._Element, element: etree._Element, whole: Money | None)
         end_to_end_id=text_at(element, "Refs", "EndToEndId"),
         message_id=text_at(element, "Refs", "MsgId") or text_at(element, "Refs", "PmtInfId"),
         money=stated[0] if stated else whole,
-        is_credit=_is_credit(element if has_direction else entry),
+        is_credit=is_credit_of(element if has_direction else entry),
         items=1,
         reason=_reason(element),
         bank_reference=text_at(element, "Refs", "AcctSvcrRef"),
@@ -121,7 +129,7 @@ def _batch(entry: etree._Element, batch: etree._Element, whole: Money | None) ->
         end_to_end_id=None,
         message_id=text_at(batch, "MsgId") or text_at(batch, "PmtInfId"),
         money=_money(batch, "TtlAmt") or whole,
-        is_credit=_is_credit(batch if has_direction else entry),
+        is_credit=is_credit_of(batch if has_direction else entry),
         items=int(count) if count and count.isascii() and count.isdigit() else None,
         reason=None,
         bank_reference=text_at(entry, "AcctSvcrRef"),
@@ -148,11 +156,11 @@ def _check_sum(element: etree._Element, entry: Entry) -> None:
 
 
 def _money(element: etree._Element, *path: str) -> Money | None:
-    found = below(element, *path)
-    if not found:
+    found = only(element, *path)
+    if found is None:
         return None
-    currency = found[0].get("Ccy") or _account_currency(found[0])
-    return Money(minor_units(found[0].text or "", currency), _known(currency))
+    currency = found.get("Ccy") or _account_currency(found)
+    return Money(minor_units(found.text or "", currency), _known(currency))
 
 
 def _account_currency(element: etree._Element) -> str:
@@ -171,13 +179,6 @@ def _known(currency: str) -> str:
         return known_currency(currency)
     except ValueError:
         raise BankFileRefused("file_amount", "An amount is in no ISO 4217 currency.") from None
-
-
-def _is_credit(element: etree._Element) -> bool:
-    word = text_at(element, "CdtDbtInd")
-    if word not in _DIRECTIONS:
-        raise BankFileRefused("file_malformed", "An entry is neither a credit nor a debit.")
-    return _DIRECTIONS[word]
 
 
 def _truth(text: str | None) -> bool:

@@ -10,7 +10,7 @@ from lxml import etree
 
 from adapters.sepa.amounts import minor_units
 from adapters.sepa.reasons import DUPLICATES
-from adapters.sepa.xml import below, text_at
+from adapters.sepa.xml import below, only, text_at, text_of
 from recompense.contracts.batches import BankNews, NewsKind
 
 _KINDS = {
@@ -25,7 +25,7 @@ _KINDS = {
 def news_in(report: etree._Element) -> Iterator[BankNews]:
     """What a whole report says. Raises `BankFileRefused`."""
     number = 0
-    group = next(iter(below(report, "OrgnlGrpInfAndSts")), None)
+    group = only(report, "OrgnlGrpInfAndSts")
     message = None if group is None else text_at(group, "OrgnlMsgId")
     levels = [] if group is None else [("GrpSts", group)]
     levels += [("PmtInfSts", payment) for payment in below(report, "OrgnlPmtInfAndSts")]
@@ -56,7 +56,7 @@ def _transactions(report: etree._Element) -> list[etree._Element]:
 
 def _of_transaction(number: int, transaction: etree._Element, reference: str) -> BankNews:
     reason = _reason(transaction)
-    amount = next(iter(below(transaction, "OrgnlTxRef", "Amt", "InstdAmt")), None)
+    amount = only(transaction, "OrgnlTxRef", "Amt", "InstdAmt")
     currency = None if amount is None else amount.get("Ccy")
     return BankNews(
         number=number,
@@ -80,7 +80,8 @@ def _unless_duplicate(kind: NewsKind, reason: str | None) -> NewsKind:
 
 def _reason(level: etree._Element) -> str | None:
     for where in ("StsRsnInf", "OrgnlPmtInfStsRsnInf"):
-        code = text_at(level, where, "Rsn", "Cd") or text_at(level, where, "Rsn", "Prtry")
-        if code is not None:
-            return code[:35]
+        for reason in (*below(level, where, "Rsn", "Cd"), *below(level, where, "Rsn", "Prtry")):
+            code = text_of(reason)
+            if code is not None:
+                return code[:35]
     return None

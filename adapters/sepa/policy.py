@@ -63,11 +63,10 @@ _PENDING = PendingPolicy(
 )
 
 POLICIES = ProviderPolicies(
-    calls={operation: _CALLS.get(operation, _INSTRUCTION) for operation in ProviderOperation},
+    calls=_CALLS,
     pending={
-        operation: _PENDING
-        for operation in ProviderOperation
-        if operation not in {ProviderOperation.LOOKUP, ProviderOperation.REPORT}
+        ProviderOperation.CREATE_PAYOUT: _PENDING,
+        ProviderOperation.CANCEL_PAYOUT: _PENDING,
     },
     send_right_seconds=3,
     clock_skew_seconds=0.5,

@@ -125,8 +125,25 @@ def below(element: etree._Element, *path: str) -> list[etree._Element]:
     return found
 
 
-def text_at(element: etree._Element, *path: str) -> str | None:
-    """The text at a path, without the white space around it; None where it is missing or empty."""
+def only(element: etree._Element, *path: str) -> etree._Element | None:
+    """The one element at a path; None where there is none. Raises `BankFileRefused` for several:
+    which of them would count?
+    """
     found = below(element, *path)
-    text = (found[0].text or "").strip() if found else ""
+    if len(found) > 1:
+        raise BankFileRefused("file_malformed", f"The file says {path[-1]} twice.")
+    return next(iter(found), None)
+
+
+def text_at(element: etree._Element, *path: str) -> str | None:
+    """The text at a path, without the white space around it; None where it is missing or empty.
+
+    Raises `BankFileRefused` where it is said several times.
+    """
+    return text_of(only(element, *path))
+
+
+def text_of(element: etree._Element | None) -> str | None:
+    """An element's text without the white space around it; None where there is none."""
+    text = "" if element is None else (element.text or "").strip()
     return text or None
