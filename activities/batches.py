@@ -29,7 +29,7 @@ class BatchActivities:
     def __init__(self, tools: Toolbox) -> None:
         self._tools = tools
 
-    @activity.defn(name="payout_batch.close")
+    @activity.defn(name="provider.close_window")
     async def close(self, window: CloseWindow) -> ClosedWindow:
         """Take what waits into a batch, once for each window. The batch's row is the intent that
         stands in the database before any byte of its file leaves.

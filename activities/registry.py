@@ -63,13 +63,12 @@ def in_house_activities(tools: Toolbox) -> list[Activity]:
         event.relay,
         sweep.expiring,
         sweep.make_available,
-        BatchActivities(tools).close,
     ]
 
 
 def provider_activities(tools: Toolbox) -> list[Activity]:
     """The activities that call a provider."""
-    provider = ProviderActivities(tools)
+    provider, batches = ProviderActivities(tools), BatchActivities(tools)
     return [
         provider.authorize,
         provider.capture,
@@ -79,6 +78,7 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
         provider.cancel_payout,
         provider.lookup,
         provider.pull,
-        BatchActivities(tools).submit,
+        batches.close,
+        batches.submit,
         BankFileActivities(tools).read,
     ]

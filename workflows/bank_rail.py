@@ -20,7 +20,7 @@ from recompense.contracts.bank_rail import (
 )
 from recompense.domain.money import formatted
 from workflows.failures import reason
-from workflows.policies import IN_HOUSE, bank_files_call
+from workflows.policies import bank_files_call
 
 SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 TRY_AGAIN_AFTER = timedelta(minutes=1)
@@ -37,10 +37,11 @@ class SubmitPayoutBatch:
     @workflow.run
     async def run(self, window: PayoutWindow) -> str:
         """Close the window and deliver its file. Returns what was sent."""
-        closed: ClosedWindow = await workflow.execute_local_activity(
+        closed: ClosedWindow = await workflow.execute_activity(
             activities.close_payout_window,
             CloseWindow(provider=window.provider, closes_at=_moment()),
-            **IN_HOUSE,
+            summary="close the window",
+            **bank_files_call(window.provider),
         )
         if closed.batch_id is None:
             return "nothing waited"

@@ -108,21 +108,19 @@ def _check_depth(depth: int) -> None:
 
 def name_of(element: etree._Element) -> str:
     """An element's name without its namespace."""
-    return etree.QName(element).localname
+    return str(element.tag).rpartition("}")[2]
 
 
 def namespace_of(element: etree._Element) -> str:
     """An element's namespace; empty where it has none."""
-    return etree.QName(element).namespace or ""
+    return str(element.tag).rpartition("}")[0].removeprefix("{")
 
 
 def below(element: etree._Element, *path: str) -> list[etree._Element]:
     """The elements at the end of a path of names below an element, in its namespace."""
-    found = [element]
-    for name in path:
-        tag = f"{{{namespace_of(element)}}}{name}" if namespace_of(element) else name
-        found = [child for one in found for child in one.iterchildren(tag)]
-    return found
+    namespace = namespace_of(element)
+    prefix = f"{{{namespace}}}" if namespace else ""
+    return element.findall("/".join(prefix + name for name in path))
 
 
 def only(element: etree._Element, *path: str) -> etree._Element | None:

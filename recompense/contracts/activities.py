@@ -314,7 +314,7 @@ async def unapplied_events(page: PageRequest) -> tuple[ProviderEventInput, ...]:
     raise NotImplementedError
 
 
-@activity.defn(name="payout_batch.close")
+@activity.defn(name="provider.close_window")
 async def close_payout_window(window: CloseWindow) -> ClosedWindow:
     """Take the payouts that wait for a bank into one batch, once for each window."""
     raise NotImplementedError
