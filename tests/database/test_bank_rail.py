@@ -16,10 +16,12 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.exceptions import ApplicationError
 
+from activities import collecting
 from activities.boundary import as_application_error
 from recompense.contracts.batches import BatchReceipt, PayoutBatch
-from recompense.contracts.provider import Declined, PayoutState
-from recompense.domain.failures import InvariantBroken, OutcomeUnknown
+from recompense.contracts.provider import CreatePayoutCall, Declined, PayoutState
+from recompense.domain.failures import InvariantBroken, OutcomeUnknown, ProviderUnavailable
+from recompense.persistence import journal
 from tests.support.bank import Bank
 from tests.support.bank_files import Message, Ntry, Stmt, Tx, status_report
 from tests.support.bank_rail import WINDOW, Rail, bank_rail
@@ -182,14 +184,21 @@ async def test_cancel_and_close_at_once_agree(rail: Rail, number: int) -> None:
 
 async def test_send_right_that_has_passed_collects_nothing(rail: Rail) -> None:
     effect = await rail.payout()
-    late = effect.call.model_copy(update={"send_by": WINDOW.replace(year=2020)})
-    right = effect.right
-    assert right is not None
-    stale = effect.model_copy(
-        update={"call": late, "right": right.model_copy(update={"send_by": late.send_by})}
-    )
-    with pytest.raises(ApplicationError):
-        await rail.sent(stale)
+    call = effect.call.model_copy(update={"send_by": WINDOW.replace(year=2020)})
+    assert isinstance(call, CreatePayoutCall)
+    with pytest.raises(ProviderUnavailable):
+        await collecting.create(rail.tools, effect, call)
+    assert await rows(rail, "SELECT 1 FROM payout_batch_items") == []
+
+
+async def test_payout_that_was_concluded_as_never_made_is_not_collected(rail: Rail) -> None:
+    effect = await rail.payout()
+    assert isinstance(effect.call, CreatePayoutCall)
+    async with rail.database.work() as work:
+        row = await journal.require(work, journal.position(effect))
+        assert await journal.conclude_absent(work, row, [])
+    with pytest.raises(OutcomeUnknown):
+        await collecting.create(rail.tools, effect, effect.call)
     assert await rows(rail, "SELECT 1 FROM payout_batch_items") == []
 
 
