@@ -12,6 +12,7 @@ from temporalio import activity
 from activities.toolbox import Toolbox
 from recompense.contracts.bank_rail import FilesRead, ReadFiles
 from recompense.contracts.batches import BankFileRefused, BankFiles, BankNews, NewsKind
+from recompense.contracts.sagas import ProviderEventInput
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence.batch_rows import NewBankFile, NewEvent
 from recompense.persistence.batch_tables import PayoutBatchItem
@@ -19,6 +20,8 @@ from recompense.persistence.work import Work
 
 MOST_FILES = 100
 """How many files one reading takes; the next one takes the rest."""
+MOST_EVENTS = 200
+"""How many events are applied at once; the relay takes the rest."""
 _OF_A_WHOLE_BATCH = frozenset({NewsKind.REJECTED, NewsKind.SETTLED, NewsKind.BOOKED})
 
 
@@ -59,27 +62,43 @@ class BankFileActivities:
         if refusal is not None:
             status, detail = "refused", f"{refusal.code}: {refusal}"
         kept = NewBankFile(provider, sha256, name, content, status, detail)
-        told = 0
+        told, events = 0, list[NewEvent]()
         async with self._tools.store.work() as work:
             is_new = await work.store_bank_file(kept)
             if is_new:
-                told = await _tell(work, provider, sha256, news)
+                told, events = await _tell(work, provider, sha256, news)
         await port.archive_bank_file(name, sha256)
         if not is_new:
             return FilesRead(files=1)
         named = () if refusal is None else (f"{name}: {refusal.code}",)
-        return FilesRead(files=1, refused=named, told=told, unmatched=len(news) - told)
+        return FilesRead(
+            files=1,
+            refused=named,
+            told=told,
+            unmatched=len(news) - told,
+            events=tuple(_input(event) for event in events[:MOST_EVENTS]),
+        )
 
 
-async def _tell(work: Work, provider: str, sha256: str, news: Sequence[BankNews]) -> int:
-    """Put what speaks of our instructions into the inbox. Returns how much of the news did."""
-    told = 0
+async def _tell(
+    work: Work, provider: str, sha256: str, news: Sequence[BankNews]
+) -> tuple[int, list[NewEvent]]:
+    """Put what speaks of our instructions into the inbox. Returns how much of the news did, and the
+    events.
+    """
+    told, events = 0, list[NewEvent]()
     for one in news:
         items = await _items(work, provider, one)
         told += bool(items)
         for item in items:
-            await work.store_event(_event(provider, f"{sha256[:32]}.{one.number}", one, item))
-    return told
+            event = _event(provider, f"{sha256[:32]}.{one.number}", one, item)
+            await work.store_event(event)
+            events.append(event)
+    return told, events
+
+
+def _input(event: NewEvent) -> ProviderEventInput:
+    return ProviderEventInput(provider=event.provider, event_id=event.event_id)
 
 
 async def _items(work: Work, provider: str, one: BankNews) -> list[PayoutBatchItem]:
@@ -141,4 +160,5 @@ def _sum(total: FilesRead, one: FilesRead) -> FilesRead:
         refused=total.refused + one.refused,
         told=total.told + one.told,
         unmatched=total.unmatched + one.unmatched,
+        events=(total.events + one.events)[:MOST_EVENTS],
     )

@@ -21,6 +21,7 @@ from recompense.contracts.bank_rail import (
 from recompense.domain.money import formatted
 from workflows.failures import reason
 from workflows.policies import bank_files_call
+from workflows.provider_events import start_applying
 
 SCHEDULED_AT = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 TRY_AGAIN_AFTER = timedelta(minutes=1)
@@ -79,7 +80,7 @@ class SubmitPayoutBatch:
 
 @workflow.defn(name="ReadBankFiles")
 class ReadBankFiles:
-    """Read what a bank has left. What it says waits in the inbox for the relay.
+    """Read what a bank has left, and apply what it says.
 
     Fails, red, when a file was refused: it is kept, and a person has to look at it.
     """
@@ -90,6 +91,7 @@ class ReadBankFiles:
         done: FilesRead = await workflow.execute_activity(
             activities.read_bank_files, read, **bank_files_call(read.provider)
         )
+        await start_applying(done.events)
         if done.refused:
             raise ApplicationError(
                 f"{read.provider} left files that cannot be read: {', '.join(done.refused)}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from recompense.contracts.provider import Frozen
+from recompense.contracts.sagas import ProviderEventInput
 
 
 class PayoutWindow(Frozen):
@@ -52,10 +53,12 @@ class ReadFiles(Frozen):
 class FilesRead(Frozen):
     """What was read: files, the refused ones by name and code, and how much they told.
 
-    `unmatched` counts what speaks of nothing of ours or of a sum that is not a batch's.
+    `unmatched` counts what speaks of nothing of ours or of a sum that is not a batch's. `events`
+    are the first of what was put into the inbox, to be applied at once.
     """
 
     files: int = 0
     refused: tuple[str, ...] = ()
     told: int = 0
     unmatched: int = 0
+    events: tuple[ProviderEventInput, ...] = ()
