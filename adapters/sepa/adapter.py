@@ -55,7 +55,7 @@ class SepaAdapter:
     def __init__(
         self, config: SepaConfig, policies: ProviderPolicies, _transport: ObservedTransport
     ) -> None:
-        self._config = config
+        self.config = config
         self._mailbox: mailbox.Mailbox
         if config.folder is not None:
             self._mailbox = FolderMailbox(config.folder)
@@ -87,7 +87,7 @@ class SepaAdapter:
             return _refused("currency_not_supported", "SEPA carries euros only.")
         if call.amount > _LARGEST_AMOUNT:
             return _refused("amount_not_supported", "SEPA carries 999,999,999.99 EUR at most.")
-        if call.token not in self._config.bank_tokens:
+        if call.token not in self.config.bank_tokens:
             return _refused("destination_unknown", "No bank account stands behind this token.")
         return Pending(reference=end_to_end_id(call.effect_key))
 
@@ -143,7 +143,7 @@ class SepaAdapter:
             for item in batch.items
         )
         initiation = pain001.Initiation(message_id(batch.batch_id), batch.closed_at, transfers)
-        content = pain001.written(initiation, self._config)
+        content = pain001.written(initiation, self.config)
         name = file_name(batch.batch_id)
         async with self._mailbox.opened() as files:
             sha256 = await mailbox.deliver(files, name, content, draft=secrets.token_hex(8))
@@ -154,7 +154,7 @@ class SepaAdapter:
         return BatchReceipt(file_name=name, sha256=sha256, outcomes=outcomes)
 
     def _payee(self, item: BatchItem) -> Party:
-        payee = self._config.bank_tokens.get(item.token)
+        payee = self.config.bank_tokens.get(item.token)
         if payee is None or item.currency != _CURRENCY:
             # It was there when the instruction was taken: nothing of the batch goes out until it
             # is there again.
@@ -164,7 +164,7 @@ class SepaAdapter:
     async def list_bank_files(self) -> tuple[BankFile, ...]:
         """The files in `in` that have come to rest."""
         async with self._mailbox.opened() as files:
-            return await mailbox.waiting(files, self._config.quiet_seconds, datetime.now(UTC))
+            return await mailbox.waiting(files, self.config.quiet_seconds, datetime.now(UTC))
 
     async def fetch_bank_file(self, name: str) -> bytes:
         """One file of `in`."""
@@ -178,7 +178,7 @@ class SepaAdapter:
 
     def read_bank_file(self, content: bytes) -> tuple[BankNews, ...]:
         """What a `pain.002`, `camt.053` or `camt.054` says."""
-        return inbound.news_in(content, self._config.debtor.iban)
+        return inbound.news_in(content, self.config.debtor.iban)
 
     async def fetch_settlement_report(self, report_date: date) -> AsyncIterator[bytes]:
         """Our account's `camt.053` of a date, wherever it lies by now.
@@ -189,7 +189,7 @@ class SepaAdapter:
         async with self._mailbox.opened() as files:
             for path in await _candidates(files, report_date):
                 content = await mailbox.fetched(files, path, MOST_BYTES)
-                if report.is_statement_of(content, report_date, self._config.debtor.iban):
+                if report.is_statement_of(content, report_date, self.config.debtor.iban):
                     found.add(content)
         if not found:
             raise ProviderUnavailable("there is no statement of this date yet")
@@ -201,7 +201,7 @@ class SepaAdapter:
         self, chunks: Iterable[bytes], report_date: date
     ) -> Iterator[SettlementLine]:
         """The lines of a statement. Raises `ReportRefused`."""
-        return report.lines(chunks, report_date, self._config.debtor.iban)
+        return report.lines(chunks, report_date, self.config.debtor.iban)
 
     async def aclose(self) -> None:
         """Nothing to close: each piece of work opens its own connection."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from lxml import etree
 
+from adapters.sepa.adapter import SepaAdapter
 from tests.support.bank_files import (
     OUR_IBAN,
     Message,
@@ -21,12 +22,16 @@ from tests.support.bank_files import (
     holds_against_schema,
     status_report,
 )
+from tests.support.platform import Platform
 
 PAYEES = {
     "tok_account": {"name": "Erika Mustermann", "iban": "FR1420041010050500013M02606"},
     "tok_closed": {"name": "Closed Account", "iban": "NL91ABNA0417164300"},
     "tok_returned": {"name": "Returned Account", "iban": "BE68539007547034"},
 }
+
+
+A_PAYEE = "tok_account"
 
 
 @dataclass(frozen=True)
@@ -129,3 +134,12 @@ def _transfers(content: bytes) -> list[Transfer]:
             )
         )
     return found
+
+
+def bank_of(platform: Platform) -> Bank:
+    """The bank that a platform's rail exchanges files with."""
+    adapter = platform.tools.providers.port("sepa")
+    assert isinstance(adapter, SepaAdapter)
+    folder = adapter.config.folder
+    assert folder is not None
+    return Bank(folder)

@@ -34,12 +34,11 @@ from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import journal
 from recompense.persistence.database import Database
 from recompense.persistence.saga_tables import Operation, OperationRun
-from tests.support.bank import Bank
+from tests.support.bank import A_PAYEE, Bank
 from tests.support.platform import MERCHANT
 
 WINDOW = datetime(2026, 11, 27, 15, tzinfo=UTC)
 RUN = "run-1"
-A_PAYEE = "tok_account"
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
