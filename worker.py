@@ -17,6 +17,7 @@ from recompense.observability import configure_logging
 from recompense.persistence.database import Database
 from recompense.schedules import bank_rail_schedules, ensure_schedules
 from recompense.settings import Settings, load_settings
+from recompense.shadows import ShadowReadings, shadowed
 from recompense.temporal import connect
 from recompense.upkeep import keep_sealing
 from recompense.workers import make_workers
@@ -36,17 +37,16 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(database.close)
         transport = ObservedTransport(note_call)
         stack.push_async_callback(transport.aclose)
-        providers = registry.build_all(
-            {name: settings.provider_config(name) for name in settings.providers},
-            transport=transport,
-            overrides=settings.policy_overrides,
-        )
+        readings = ShadowReadings()
+        stack.push_async_callback(readings.write, database.engine)
+        providers = _providers(settings, transport, readings)
         tools = Toolbox(
             database,
             providers,
             Breakers(database),
             default_provider=settings.default_provider,
             payout_bank=settings.payout_bank,
+            routing=settings.routing,
         )
         client = await connect(settings)
         times = settings.payout_window_seconds, settings.bank_files_interval_seconds
@@ -54,6 +54,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         await ensure_schedules(client, settings.sweep_interval_seconds, rails)
         sealing = asyncio.create_task(keep_sealing(database.engine, settings.seal_interval_seconds))
         stack.callback(sealing.cancel)
+        writing = asyncio.create_task(readings.keep_writing(database.engine))
+        stack.callback(writing.cancel)
         workers = make_workers(
             client,
             tools,
@@ -66,6 +68,21 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         log.info("working", queues=[worker.task_queue for worker in workers])
         await stop.wait()
         log.info("draining")
+
+
+def _providers(
+    settings: Settings, transport: ObservedTransport, readings: ShadowReadings
+) -> registry.Providers:
+    """The providers that this process serves, with their shadows."""
+    names = {*settings.providers, *settings.shadows.values()}
+    configs = {name: settings.provider_config(name) for name in names}
+    served = {
+        name: registry.build(
+            name, configs[name], transport=transport, overrides=settings.policy_overrides.get(name)
+        )
+        for name in settings.providers
+    }
+    return shadowed(served, settings.shadows, configs, readings)
 
 
 async def main() -> None:

@@ -8,8 +8,9 @@ from collections.abc import Awaitable, Callable
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
-from activities.plans import grant, plan, plan_of_row
-from activities.standing import intend
+from activities.plans import elsewhere, grant, plan, plan_of_row
+from activities.routing import Route
+from activities.standing import intend, standing
 from activities.steps import refuse, stored
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import AnyMoneyCall
@@ -42,6 +43,7 @@ class Admission:
     saga: SagaRef
     standing: Standing
     effect: EffectPlan | None = field(default=None)
+    route: Route = ()
 
     @property
     def attempt(self) -> int:
@@ -53,11 +55,19 @@ class Admission:
         now = await self.work.now()
         return grant(self.tools, provider, current_run(), now)
 
+    async def kept_route(self, step: str) -> Route:
+        """The route where an effect of an earlier attempt stands and is taken up: its provider, and
+        nobody else. Empty: nothing stands.
+        """
+        kept = await standing(self.work, self.saga, step, self.attempt)
+        return () if kept is None else (kept.row.provider,)
+
     async def intend(
         self, step: str, provider: str, call: AnyMoneyCall, right: SendRight | None
     ) -> None:
         """Journal the first effect of this attempt."""
         effect = plan(self.tools, self.saga, step, self.attempt, provider, call, right)
+        effect = effect.model_copy(update={"elsewhere": elsewhere(self.route, effect.leg)})
         self.standing.operation.provider = provider
         self.effect = await intend(self.work, effect)
 
@@ -118,11 +128,12 @@ async def _decide(
     except Refused as refused:
         refusal = await refuse(work, standing, refused)
         return answer(verdict=standing.verdict, attempt=standing.attempt, refusal=refusal)
+    verdict, attempt, route = standing.verdict, standing.attempt, admission.route
     if admission.effect is not None:
-        return answer(verdict=standing.verdict, attempt=standing.attempt, effect=admission.effect)
+        return answer(verdict=verdict, attempt=attempt, effect=admission.effect, route=route)
     await work.flush()
     resource = await view(work, admission.saga)
-    return answer(verdict=standing.verdict, attempt=standing.attempt, resource=resource)
+    return answer(verdict=verdict, attempt=attempt, resource=resource, route=route)
 
 
 async def _decided(
@@ -142,9 +153,12 @@ async def _decided(
         return decided
     journaled = await work.forward_effects(saga.saga_id, standing.attempt)
     if journaled:
-        row = await journal.require(work, journal.position_of(journaled[-1]))
+        first = journaled[-1]
+        newest = max((row for row in journaled if row.step == first.step), key=lambda row: row.leg)
+        row = await journal.require(work, journal.position_of(newest))
         effect = plan_of_row(tools, saga, row, current_run())
-        if decided.effect is not None:
+        effect = effect.model_copy(update={"elsewhere": elsewhere(decided.route, row.leg)})
+        if decided.effect is not None and decided.effect.leg == row.leg:
             effect = decided.effect.model_copy(update={"right": effect.right})
         return decided.model_copy(update={"effect": effect})
     resource = await view(work, saga)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from temporalio import activity
 
@@ -18,8 +20,9 @@ from activities.bookings import (
     tell_capture,
     tell_payment,
 )
+from activities.legs import next_leg
 from activities.plans import grant, plan, plan_of_row
-from activities.routing import route
+from activities.routing import ailing, route
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import (
@@ -71,12 +74,21 @@ class AuthorizationActivities:
         send right: once an attempt.
         """
 
+        ill = await ailing(self._tools, ProviderOperation.AUTHORIZE)
+
         async def decide(work: Work, admission: Admission) -> None:
-            provider = route(
-                self._tools, admit.provider, ProviderOperation.AUTHORIZE, admit.currency
-            )
-            now = await _free_to_pay(work, admit)
+            now, terms = await _free_to_pay(work, admit)
             attempt = admission.attempt
+            admission.route = await admission.kept_route(STEP) or route(
+                self._tools,
+                admit.provider,
+                ProviderOperation.AUTHORIZE,
+                admit.currency,
+                operation_id=admit.payment_id,
+                merchant=terms,
+                ailing=ill,
+            )
+            provider = admission.route[0]
             payment = await _payment_for(work, admit, provider, admission.standing.fresh)
             payment.hold_key = posting_key(admit.payment_id, STEP, attempt)
             payment.amount_held = admit.amount
@@ -110,9 +122,12 @@ class AuthorizationActivities:
         async with self._tools.store.work() as work:
             recording = await begin_record(self._tools, work, record)
             payment = await locked_payment(work, record.saga)
-            if recording.books:
+            leg = await next_leg(self._tools, work, record, recording)
+            if leg is not None and leg.is_new:
+                await _move(work, payment, leg.effect)
+            elif recording.books and leg is None:
                 await self._book(work, recording.operation, payment, record)
-            next_effect = None
+            next_effect = None if leg is None else leg.effect
             if payment.capture_method == "automatic" and isinstance(
                 record.answer.outcome, Approved
             ):
@@ -262,22 +277,42 @@ async def _view(work: Work, saga: SagaRef) -> PaymentView | None:
     return None if payment is None else payment_view(payment)
 
 
-async def _free_to_pay(work: Work, admit: AuthorizeInput) -> datetime:
-    """Make sure of the merchant and that the reference is free, and read the database's clock.
+async def _move(work: Work, payment: Payment, leg: EffectPlan) -> None:
+    """Let the payment and its hold follow to another provider: nothing is held at the first one."""
+    step = f"{STEP}.{leg.leg}"
+    await release_hold(work, payment, posting_key(payment.id, f"{step}.moved", leg.attempt))
+    payment.provider, payment.provider_reference = leg.provider, None
+    payment.hold_key = posting_key(payment.id, step, leg.attempt)
+    payment.amount_held = payment.amount
+    await work.post(
+        templates.authorized(
+            payment.hold_key,
+            payment_id=payment.id,
+            provider=leg.provider,
+            merchant_id=payment.merchant_id,
+            amount=payment.amount,
+            currency=payment.currency,
+        ),
+    )
+
+
+async def _free_to_pay(work: Work, admit: AuthorizeInput) -> tuple[datetime, Mapping[str, Any]]:
+    """Make sure of the merchant and that the reference is free; read the database's clock and the
+    merchant's routing terms.
 
     Two that race for a reference meet at the unique index, and the later one comes here again.
     """
     found = await work.now_if_merchant(admit.merchant_id, admit.reference)
     if found is None:
         raise Refused("merchant_not_found", f"There is no merchant {admit.merchant_id}.")
-    now, existing = found
+    now, existing, terms = found
     if existing is not None:
         raise Refused(
             "reference_in_use",
             f"The reference {admit.reference!r} belongs to another payment.",
             existing_id=existing,
         )
-    return now
+    return now, terms
 
 
 async def _payment_for(work: Work, admit: AuthorizeInput, provider: str, fresh: bool) -> Payment:

@@ -80,6 +80,12 @@ class Breakers:
             raise
         await breaker.succeeded()
 
+    async def allows(self, provider: str, kind: OperationClass, policy: BreakerPolicy) -> bool:
+        """Whether a call would be let through now. Takes no permit, and reads at most once a
+        second.
+        """
+        return await self._of(provider, kind, policy).allows()
+
     def _of(self, provider: str, kind: OperationClass, policy: BreakerPolicy) -> Breaker:
         key = (provider, kind)
         if key not in self._breakers:

@@ -46,6 +46,9 @@ from recompense.persistence import journal
 from recompense.persistence.operations import stand
 from recompense.persistence.saga_tables import JournalRow
 
+FIRST_TRY = 1
+"""The number of the try whose right `admit` or the record of the step before has granted."""
+
 NO_TRY = 0
 """The number of no try: it holds no right that could be laid down."""
 
@@ -148,7 +151,7 @@ class ProviderActivities:
     async def _perform(self, plan: EffectPlan) -> EffectAnswer:
         with recorded_calls() as calls:
             send_by = self._own_right(plan)
-            right_try = 1
+            right_try = FIRST_TRY
             if send_by is None:
                 taken = await self._take_over(plan, calls)
                 if isinstance(taken, EffectAnswer):
@@ -171,12 +174,33 @@ class ProviderActivities:
             async with self._guard(plan, call.operation):
                 outcome = await self._call(plan, call)
         except (ProviderUnavailable, OutcomeUnknown) as failure:
+            if isinstance(failure, ProviderUnavailable) and await self._goes_elsewhere(
+                plan, right_try, calls
+            ):
+                return EffectAnswer(outcome=Absent())
             await self._lay_down(plan, right_try, calls)
             raise _failed(failure, plan.policy) from None
         if isinstance(outcome, Unknown):
             await self._lay_down(plan, right_try, calls)
             raise _failed(OutcomeUnknown(outcome.why), plan.policy)
         return EffectAnswer(outcome=outcome, calls=tuple(calls))
+
+    async def _goes_elsewhere(
+        self, plan: EffectPlan, right_try: int, calls: list[CallRecord]
+    ) -> bool:
+        """Close an effect that another provider may make, when its very first try was not sent.
+
+        That try held the first right, so nobody can have sent it before; and closed by
+        compare-and-set, nobody can send it after. A later try speaks for itself alone, and only a
+        look-up speaks for the series.
+        """
+        if not plan.elsewhere or right_try != FIRST_TRY:
+            return False
+        async with self._tools.store.work() as work:
+            row = await journal.require(work, journal.position(plan))
+            if row.right_run_id != current_run().run_id or row.right_try != FIRST_TRY:
+                return False
+            return await journal.conclude_absent(work, row, calls, AnswerSource.ANSWER)
 
     async def _take_over(
         self, plan: EffectPlan, calls: list[CallRecord]

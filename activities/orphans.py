@@ -12,6 +12,7 @@ from recompense.contracts.provider import (
     Approved,
     CancelPayoutCall,
     CaptureCall,
+    Declined,
     Pending,
     ProviderOperation,
     RequiresAction,
@@ -92,6 +93,38 @@ async def adopt(
     return await _open(tools, work, saga, operation, row, outcome)
 
 
+async def note_reversal(work: Work, saga: SagaRef, row: JournalRow, answer: EffectAnswer) -> bool:
+    """A person has to look when the provider takes back what is booked as done. False: it does not.
+
+    The books stay as they are: what the reversal means for them is not the provider's to say.
+    """
+    stands_here = row.booked and row.outcome_kind == "approved"
+    if not stands_here or not isinstance(answer.outcome, Declined):
+        return False
+    if await work.orphan_of(row) is None:
+        reversal = Orphan(
+            saga_id=row.saga_id,
+            step=row.step,
+            attempt=row.attempt,
+            leg=row.leg,
+            outcome=answer.outcome.model_dump(mode="json"),
+            status="parked",
+        )
+        work.add(reversal)
+        outbox.audit(
+            work,
+            actor="recompense",
+            action="effect_reversed",
+            target=saga.saga_id,
+            reason="The provider took back what is booked as done.",
+            step=row.step,
+            attempt=row.attempt,
+            effect_key=row.effect_key,
+        )
+        await ask_a_person(work, saga, row.step)
+    return True
+
+
 async def _open(
     tools: Toolbox,
     work: Work,
@@ -102,7 +135,7 @@ async def _open(
 ) -> EffectPlan | None:
     orphan = await work.orphan_of(row)
     step = row.step + journal.ORPHAN_SUFFIX
-    call = undo_call(row, outcome.reference, step)
+    call = undo_call(row, outcome.reference, step, row.leg)
     if orphan is None:
         orphan = Orphan(
             saga_id=row.saga_id,
@@ -124,7 +157,7 @@ async def _open(
             await _follow(work, saga, row, orphan, outcome)
     if call is None or orphan.status != "open":
         return None
-    undo = plan(tools, saga, step, row.attempt, row.provider, call, None)
+    undo = plan(tools, saga, step, row.attempt, row.provider, call, None, leg=row.leg)
     if await journal.read(work, journal.position(undo)) is None:
         journal.intend(work, undo)
     return undo
@@ -156,7 +189,7 @@ async def _settle_late(work: Work, saga: SagaRef, row: JournalRow) -> None:
     """An undo that a person was asked to make has worked after all."""
     known = journal.known_answer(row)
     step = row.step.removesuffix(journal.ORPHAN_SUFFIX)
-    orphan = await work.orphan_to_settle(row.saga_id, step, row.attempt)
+    orphan = await work.orphan_to_settle(row.saga_id, step, row.attempt, row.leg)
     if orphan is not None and orphan.status == "parked" and known is not None and is_undone(known):
         orphan.status, orphan.settled_at = "undone", work.clock
         await work.show_attention(saga)
@@ -167,7 +200,7 @@ async def settle(work: Work, undo: EffectPlan, *, undone: bool) -> bool:
     before, by an earlier try.
     """
     step = undo.step.removesuffix(journal.ORPHAN_SUFFIX)
-    orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt)
+    orphan = await work.orphan_to_settle(undo.saga.saga_id, step, undo.attempt, undo.leg)
     if orphan is None:
         raise InvariantBroken(f"{undo.step} of {undo.saga.saga_id} undoes no orphan")
     status = "undone" if undone else "parked"

@@ -6,6 +6,7 @@ from temporalio import activity
 
 from activities.admission import Admission, decide_once
 from activities.bookings import merchant_of
+from activities.legs import next_leg
 from activities.payout_bookings import (
     give_back,
     locked_payout,
@@ -14,8 +15,8 @@ from activities.payout_bookings import (
     set_payout_status,
     tell_payout,
 )
-from activities.plans import grant, plan, plan_of_row
-from activities.routing import route
+from activities.plans import elsewhere, grant, plan, plan_of_row
+from activities.routing import ailing, route
 from activities.standing import intend
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox, current_run
@@ -46,7 +47,7 @@ from recompense.domain.terms import PayoutTerms
 from recompense.ledger import templates
 from recompense.ledger.postings import posting_key
 from recompense.persistence import journal, outbox
-from recompense.persistence.operations import stand
+from recompense.persistence.operations import decision_of, stand
 from recompense.persistence.tables import Payout
 from recompense.persistence.views import payout_view
 from recompense.persistence.work import Work
@@ -67,11 +68,20 @@ class PayoutActivities:
         also journal and grant it.
         """
 
+        ill = await ailing(self._tools, ProviderOperation.CREATE_PAYOUT)
+
         async def decide(work: Work, admission: Admission) -> None:
-            provider = route(
-                self._tools, admit.provider, ProviderOperation.CREATE_PAYOUT, admit.currency
-            )
             merchant = await merchant_of(work, admit.merchant_id)
+            admission.route = await admission.kept_route(STEP) or route(
+                self._tools,
+                admit.provider,
+                ProviderOperation.CREATE_PAYOUT,
+                admit.currency,
+                operation_id=admit.payout_id,
+                merchant=merchant.routing,
+                ailing=ill,
+            )
+            provider = admission.route[0]
             terms = PayoutTerms.model_validate(merchant.payout)
             payout = await _payout_for(work, admit, provider)
             await self._reserve(work, payout, admission.attempt)
@@ -134,7 +144,10 @@ class PayoutActivities:
     async def _intend(self, work: Work, saga: SagaRef, attempt: int, payout: Payout) -> None:
         right = grant(self._tools, payout.provider, current_run(), await work.now())
         call = _create_call(payout, attempt, right)
-        await intend(work, plan(self._tools, saga, STEP, attempt, payout.provider, call, right))
+        route = (await decision_of(work, saga, attempt)).decision or {}
+        effect = plan(self._tools, saga, STEP, attempt, payout.provider, call, right)
+        rest = elsewhere(tuple(route.get("route", ())), effect.leg)
+        await intend(work, effect.model_copy(update={"elsewhere": rest}))
 
     async def _effect(self, work: Work, step: StepRef, name: str) -> EffectPlan | None:
         row = await journal.read(work, journal.Position(step.saga.saga_id, name, step.attempt))
@@ -148,7 +161,12 @@ class PayoutActivities:
         async with self._tools.store.work() as work:
             recording = await begin_record(self._tools, work, record)
             payout = await locked_payout(work, record.saga)
-            if recording.books and record.step == STEP:
+            leg = None
+            if record.step == STEP:
+                leg = await next_leg(self._tools, work, record, recording)
+            if leg is not None and leg.is_new:
+                payout.provider, payout.provider_reference = leg.effect.provider, None
+            elif recording.books and record.step == STEP and leg is None:
                 await self._book(work, payout, record)
                 if isinstance(record.answer.outcome, Approved | Declined):
                     await finish(work, recording.operation)
@@ -156,6 +174,7 @@ class PayoutActivities:
             return Recorded(
                 verdict=recording.verdict,
                 resource=payout_view(payout),
+                next_effect=None if leg is None else leg.effect,
                 orphan_undo=recording.orphan_undo,
             )
 

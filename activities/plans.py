@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from activities.routing import Route
 from activities.toolbox import Toolbox
 from recompense.contracts.provider import AnyMoneyCall, ProviderOperation
 from recompense.contracts.sagas import SagaKind, SagaRef
@@ -52,6 +53,11 @@ def plan(
             idempotency_window_seconds=policies.idempotency_window_seconds,
         ),
     )
+
+
+def elsewhere(route: Route, leg: int) -> Route:
+    """The providers that may still take over from this leg, counted from 1."""
+    return route[leg:]
 
 
 def saga_of(operation: Operation) -> SagaRef:

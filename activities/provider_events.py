@@ -105,6 +105,8 @@ class ProviderEventActivities:
             # A payout that was given up as absent or declined has no later life: news of it is an
             # orphan.
             return await self._later_life_of_payout(work, apply)
+        if await orphans.note_reversal(work, apply.effect.saga, row, apply.answer):
+            return EventApplied(detail="the provider took it back: a person is asked")
         undo = await orphans.adopt(self._tools, work, apply.effect.saga, row, apply.answer)
         detail = "an effect nobody waits for: it is taken back" if undo else "nothing new"
         return EventApplied(detail=detail, orphan_undo=undo)

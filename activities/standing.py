@@ -57,7 +57,8 @@ async def standing(work: Work, saga: SagaRef, step: str, attempt: int) -> Standi
 
 async def _stays(work: Work, orphan: Orphan) -> bool:
     step = orphan.step + journal.ORPHAN_SUFFIX
-    return journal.stays(await work.newest_leg(orphan.saga_id, step, orphan.attempt))
+    undo = journal.Position(orphan.saga_id, step, orphan.attempt, orphan.leg)
+    return journal.stays(await journal.read(work, undo))
 
 
 async def intend(work: Work, effect: EffectPlan) -> EffectPlan:

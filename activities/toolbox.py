@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -15,6 +15,7 @@ from recompense.contracts.provider import (
     Capabilities,
     ProviderPort,
 )
+from recompense.domain.terms import RoutingTerms
 from recompense.persistence.operations import Run
 from recompense.persistence.work import Store
 
@@ -36,8 +37,10 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True)
 class Toolbox:
-    """The dependencies of all activities. `default_provider` takes what names no provider; `now` is
-    the worker's clock.
+    """The dependencies of all activities.
+
+    `routing` holds for merchants without terms of their own, and `default_provider` takes what no
+    terms route; `now` is the worker's clock.
     """
 
     store: Store
@@ -45,6 +48,7 @@ class Toolbox:
     breakers: Breakers
     default_provider: str
     payout_bank: str = "main"
+    routing: RoutingTerms = field(default_factory=RoutingTerms)
     now: Callable[[], datetime] = utc_now
 
 

@@ -174,6 +174,12 @@ class Breaker:
         self._copy = CLOSED
         self._copied_at: datetime | None = None
 
+    async def allows(self) -> bool:
+        """Whether `permit` would let a call through, without asking for it: a breaker that is due
+        for a probe does.
+        """
+        return with_probe(await self._state(), self._policy, self._now()) is not None
+
     async def permit(self) -> None:
         """Return when a call may be made.
 

@@ -19,13 +19,18 @@ Config = TypeVar("Config", bound=ProviderConfig)
 
 @dataclass(frozen=True)
 class Registration(Generic[Config]):
-    """A provider, as data and one factory."""
+    """A provider, as data and one factory.
+
+    `over_http`: all that it sends goes through the transport that the factory is given. Only such
+    an adapter can be a shadow, which sends nothing.
+    """
 
     name: str
     capabilities: Capabilities
     config_type: type[Config]
     policies: ProviderPolicies
     factory: Callable[[Config, ProviderPolicies, ObservedTransport], ProviderPort]
+    over_http: bool = True
 
 
 @dataclass(frozen=True)

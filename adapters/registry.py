@@ -105,20 +105,6 @@ class Providers:
         return self._providers[name]
 
 
-def build_all(
-    configs: Mapping[str, Mapping[str, Any]],
-    *,
-    transport: ObservedTransport,
-    overrides: Mapping[str, Mapping[str, Any]] | None = None,
-) -> Providers:
-    """Make every configured provider ready for calls. Raises as `build` does."""
-    changes = overrides or {}
-    return Providers(
-        build(name, config, transport=transport, overrides=changes.get(name))
-        for name, config in configs.items()
-    )
-
-
 def _merged(standard: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(standard)
     for name, value in changes.items():

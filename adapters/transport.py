@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, TypeVar
@@ -63,6 +64,26 @@ class ProviderAnswer:
     body: bytes = field(repr=False)
 
 
+_answers: ContextVar[list[ProviderAnswer] | None] = ContextVar("provider_answers", default=None)
+
+
+@contextmanager
+def noted_answers() -> Iterator[list[ProviderAnswer]]:
+    """Collect the answers that come in inside this block, for a shadow to read as well."""
+    answers: list[ProviderAnswer] = []
+    token = _answers.set(answers)
+    try:
+        yield answers
+    finally:
+        _answers.reset(token)
+
+
+def _note(answer: ProviderAnswer) -> None:
+    answers = _answers.get()
+    if answers is not None:
+        answers.append(answer)
+
+
 @dataclass
 class _Progress:
     """How far one request got."""
@@ -105,6 +126,7 @@ class ObservedTransport:
         *,
         maximum_connections: int = 200,
         now: Callable[[], datetime] = _utc_now,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._on_call = on_call
         self._now = now
@@ -119,6 +141,7 @@ class ObservedTransport:
             follow_redirects=False,
             # Proxies and netrc of the environment must not see provider credentials.
             trust_env=False,
+            transport=network,
         )
 
     async def call(
@@ -134,7 +157,9 @@ class ObservedTransport:
                 self._answer(progress) as response,
             ):
                 body = await _whole_body(response)
-            result = read(ProviderAnswer(response.status_code, response.headers, body))
+            answer = ProviderAnswer(response.status_code, response.headers, body)
+            _note(answer)
+            result = read(answer)
             self._record(progress, _name_of(result))
             return result
 

@@ -9,10 +9,15 @@ from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from api.bodies import Body
 from recompense.domain.money import Amount, Currency
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
+from recompense.domain.terms import (
+    Availability,
+    FeeSchedule,
+    PayoutTerms,
+    ProviderName,
+    RoutingTerms,
+)
 
 Token = Annotated[str, Field(pattern=r"^[!-~]+$", min_length=1, max_length=255)]
-ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
 MerchantId = Annotated[str, Field(pattern=r"^mer_[A-Za-z0-9_-]{1,59}$")]
 Reference = Annotated[str, Field(min_length=1, max_length=255)]
 Words = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -62,6 +67,7 @@ class CreateMerchant(Body):
     payout: PayoutTerms = PayoutTerms()
     fees: FeeSchedule = FeeSchedule()
     availability: Availability = Availability()
+    routing: RoutingTerms = RoutingTerms()
 
     @model_validator(mode="after")
     def _terms_fit(self) -> Self:

@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
 
+from recompense.domain.terms import RoutingTerms
 from recompense.stack.files import DamagedFile, Secrets, StackFile, StackPaths
 
 PAYLOAD_KEY_BYTES = 32
@@ -190,6 +191,16 @@ class Settings(BaseSettings):
         default={},
         repr=False,
         description="Configuration of each provider by its name, as a JSON object.",
+    )
+    shadows: dict[str, str] = Field(
+        default={},
+        description="Candidate adapters that read what a live one is answered, and make no call:"
+        ' a JSON object, `{"<provider>": "<candidate>"}`.',
+    )
+    routing: RoutingTerms = Field(
+        RoutingTerms(),
+        description="Which providers make what merchants without routing terms of their own ask"
+        ' for, as a JSON object: `{"prefer": [...], "weights": {...}}`.',
     )
     policy_overrides: dict[str, dict[str, Any]] = Field(
         default={},

@@ -53,6 +53,18 @@ class AuthorizePayment(Saga[PaymentView]):
         return await self._capture(recorded.next_effect)
 
     async def _authorization(self, plan: EffectPlan) -> tuple[EffectAnswer, Recorded[PaymentView]]:
+        answer, recorded = await self._word(plan)
+        while (leg := self.next_leg(plan, recorded)) is not None:
+            plan = leg
+            answer, recorded = await self._word(plan)
+        if isinstance(answer.outcome, Absent):
+            raise (
+                canceled() if self.cancel_requested else never_happened(plan.provider, "authorized")
+            )
+        return answer, recorded
+
+    async def _word(self, plan: EffectPlan) -> tuple[EffectAnswer, Recorded[PaymentView]]:
+        """One provider's final word, recorded."""
         answer = await self.effect(plan)
         recorded = await self.record(activities.record_authorization, plan, answer)
         while not answer.is_final:
@@ -62,10 +74,6 @@ class AuthorizePayment(Saga[PaymentView]):
             if self.cancel_requested and isinstance(answer.outcome, RequiresAction):
                 raise canceled()
             recorded = await self.record(activities.record_authorization, plan, answer)
-        if isinstance(answer.outcome, Absent):
-            raise (
-                canceled() if self.cancel_requested else never_happened(plan.provider, "authorized")
-            )
         return answer, recorded
 
     async def _capture(self, plan: EffectPlan) -> SagaResult:

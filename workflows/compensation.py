@@ -49,7 +49,12 @@ class Compensations(Effects):
     def recording(self, plan: EffectPlan, answer: EffectAnswer) -> RecordEffect:
         """What has to be recorded of an effect."""
         return RecordEffect(
-            saga=self.saga, attempt=plan.attempt, step=plan.step, leg=plan.leg, answer=answer
+            saga=self.saga,
+            attempt=plan.attempt,
+            step=plan.step,
+            leg=plan.leg,
+            answer=answer,
+            stays=self.cancel_requested,
         )
 
     async def begin_compensation(self, cause: UndoCause) -> CompensationPlan:

@@ -176,11 +176,10 @@ class Payout(Saga[PayoutView]):
         self._review, self._answer = None, answer
 
     async def _pay(self, plan: EffectPlan) -> SagaResult:
-        answer = await self.effect(plan)
-        recorded = await self.record(activities.record_payout, plan, answer)
-        while not answer.is_final:
-            self._show(recorded.resource)
-            answer, recorded = await self._wait(plan, answer, recorded)
+        answer, recorded = await self._word(plan)
+        while (leg := self.next_leg(plan, recorded)) is not None:
+            plan = leg
+            answer, recorded = await self._word(plan)
         self._reviewable = False
         if is_absent(answer):
             raise (
@@ -194,6 +193,15 @@ class Payout(Saga[PayoutView]):
         if isinstance(answer.outcome, Declined):
             return self.result(f"failed: {answer.outcome.message}", recorded.resource)
         return self.result("paid", recorded.resource)
+
+    async def _word(self, plan: EffectPlan) -> tuple[EffectAnswer, Recorded[PayoutView]]:
+        """One provider's final word, recorded."""
+        answer = await self.effect(plan)
+        recorded = await self.record(activities.record_payout, plan, answer)
+        while not answer.is_final:
+            self._show(recorded.resource)
+            answer, recorded = await self._wait(plan, answer, recorded)
+        return answer, recorded
 
     async def _wait(
         self, plan: EffectPlan, answer: EffectAnswer, recorded: Recorded[PayoutView]

@@ -191,6 +191,15 @@ class Saga(Compensations, Generic[Resource]):
             self.decide(recorded.resource)
             raise Turn(recorded.verdict, self.attempt)
 
+    def next_leg(self, plan: EffectPlan, recorded: Recorded[Resource]) -> EffectPlan | None:
+        """The same step at another provider: it provably did not happen at this one."""
+        leg = recorded.next_effect
+        if leg is None or leg.step != plan.step:
+            return None
+        self.say(f"{plan.provider} did not do it: {leg.provider} is asked instead")
+        _show_provider(leg.provider)
+        return leg
+
     async def record(
         self, stub: RecordStub[Resource], plan: EffectPlan, answer: EffectAnswer
     ) -> Recorded[Resource]:

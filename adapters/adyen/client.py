@@ -11,7 +11,7 @@ from pydantic import SecretStr
 
 from adapters.adyen.amounts import to_adyen
 from adapters.adyen.config import AdyenConfig
-from adapters.adyen.references import reference_of
+from adapters.adyen.references import effect_key_in, reference_of
 from adapters.transport import ObservedTransport, ProviderAnswer, ProviderRequest
 from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
@@ -87,6 +87,9 @@ class AdyenClient:
             case CaptureCall():
                 path = f"/payments/{call.authorization_reference}/captures"
                 return path, {**common, "amount": _amount(call)}
+            case VoidCall() if effect_key_in(call.authorization_reference) is not None:
+                # Adyen has not named the payment yet: our own reference stands for it.
+                return "/cancels", {**common, "paymentReference": call.authorization_reference}
             case VoidCall():
                 return f"/payments/{call.authorization_reference}/cancels", common
             case RefundCall():

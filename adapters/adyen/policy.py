@@ -50,7 +50,7 @@ CAPABILITIES = Capabilities(
 
 # A lost answer is learnt by sending the same key again, so the tries go on for long.
 _MONEY = CallPolicy(
-    connect_timeout_seconds=5,
+    connect_timeout_seconds=3,
     read_timeout_seconds=30,
     start_to_close_seconds=40,
     schedule_to_close_seconds=600,
@@ -72,7 +72,7 @@ _LOOKUP = CallPolicy(
     maximum_attempts=8,
 )
 _REPORT = CallPolicy(
-    connect_timeout_seconds=5,
+    connect_timeout_seconds=3,
     read_timeout_seconds=60,
     start_to_close_seconds=1800,
     schedule_to_close_seconds=7200,
@@ -97,7 +97,7 @@ POLICIES = ProviderPolicies(
     clock_skew_seconds=1,
     # That no notification came proves nothing: absence is never final, and a person is asked.
     absent_is_final_after_seconds=_NEVER_SECONDS,
-    # Adyen keeps a key for seven days at least.
+    # Adyen has documented a week and a month as the least: this is within either.
     idempotency_window_seconds=6 * _DAY_SECONDS,
     rate_limit_per_second=None,
     maximum_concurrency=50,

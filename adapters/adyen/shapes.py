@@ -50,7 +50,8 @@ class ModificationAnswer(Vendor):
 
     status: Word
     merchantAccount: Word
-    paymentPspReference: Psp
+    paymentPspReference: Psp | None = None
+    paymentReference: Word | None = None
     pspReference: Psp
     reference: Word
     amount: VendorAmount | None = None

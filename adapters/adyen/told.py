@@ -51,10 +51,11 @@ class Told(Vendor):
 
 
 _MADE = {
-    ProviderOperation.AUTHORIZE: "AUTHORISATION",
-    ProviderOperation.CAPTURE: "CAPTURE",
-    ProviderOperation.VOID: "CANCELLATION",
-    ProviderOperation.REFUND: "REFUND",
+    ProviderOperation.AUTHORIZE: ("AUTHORISATION",),
+    ProviderOperation.CAPTURE: ("CAPTURE",),
+    # The second: a void by our own reference.
+    ProviderOperation.VOID: ("CANCELLATION", "TECHNICAL_CANCEL"),
+    ProviderOperation.REFUND: ("REFUND",),
 }
 _TAKEN_BACK = {
     ProviderOperation.CAPTURE: {"CAPTURE_FAILED": "capture_reversed"},
@@ -122,18 +123,18 @@ def _payment(
     told: Collection[Told], operation: ProviderOperation, check: Callable[[Told], None]
 ) -> LookupAnswer:
     facts = {one.fact for one in told}
-    made, refused = (_MADE[operation], True), (_MADE[operation], False)
+    tellers = [one for one in told if one.word in _MADE[operation] and one.success]
+    refused = any(one.word in _MADE[operation] and not one.success for one in told)
     for word, code in _TAKEN_BACK.get(operation, {}).items():
         if (word, True) in facts:
             return plain_decline(code)
-    if made in facts and refused in facts:
+    if tellers and refused:
         return _CONTRADICTION
-    if made in facts:
-        tellers = [one for one in told if one.fact == made]
+    if tellers:
         for one in tellers:
             check(one)
         return Approved(reference=_only_object(tellers))
-    if refused in facts:
+    if refused:
         return _REFUSALS[operation]
     if operation is ProviderOperation.AUTHORIZE:
         return _not_authorized(told, facts)

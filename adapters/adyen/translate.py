@@ -35,8 +35,8 @@ from recompense.domain.failures import (
     ProviderUnavailable,
 )
 
-_REFUSED = frozenset({"Refused", "Error"})
-"""Results that Adyen documents as final: no authorization was made."""
+_FINAL = frozenset({"Authorised", "Refused", "Error", "Cancelled"})
+"""Results that Adyen documents as final. All but the first: no authorization was made."""
 _WAITS_FOR_THE_PAYER = frozenset({"RedirectShopper", "ChallengeShopper", "IdentifyShopper"})
 
 TRANSFER_REFUSED = frozenset({"refused", "failed", "error", "expired"})
@@ -72,6 +72,8 @@ def payment_outcome(answer: ProviderAnswer, asked: Asked) -> Outcome:
     made = parsed(answer.body, PaymentAnswer)
     if made.merchantReference is not None:
         _agree([("reference", made.merchantReference, asked.reference)])
+    elif made.resultCode in _FINAL:
+        raise OutcomeUnknown("the provider has a final result, and does not say of what")
     match made.resultCode:
         case "Authorised":
             return _authorised(made, asked)
@@ -79,14 +81,14 @@ def payment_outcome(answer: ProviderAnswer, asked: Asked) -> Outcome:
             raise ProviderAnswerMismatch("the provider authorised a part of what was asked")
         case "Cancelled":
             return ABANDONED
-        case code if code in _REFUSED:
+        case "Refused" | "Error":
             return card_decline(made.refusalReasonCode)
         case code:
             return _not_final(made, asked, waits=code in _WAITS_FOR_THE_PAYER)
 
 
 def _authorised(made: PaymentAnswer, asked: Asked) -> Outcome:
-    if made.pspReference is None or made.merchantReference is None or made.amount is None:
+    if made.pspReference is None or made.amount is None:
         raise OutcomeUnknown("the provider authorised, and does not say what")
     check_amount(made.amount, asked.amount, asked.currency)
     return Approved(reference=made.pspReference)
@@ -117,7 +119,7 @@ def modification_outcome(answer: ProviderAnswer, asked: Asked) -> Outcome:
         [
             ("reference", made.reference, asked.reference),
             ("merchant account", made.merchantAccount, asked.merchant_account),
-            ("payment", made.paymentPspReference, asked.payment or made.paymentPspReference),
+            ("payment", made.paymentPspReference or made.paymentReference, asked.payment),
         ]
     )
     if made.amount is not None:

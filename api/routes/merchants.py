@@ -22,7 +22,7 @@ from api.problems import Problem
 from api.requests import CreateMerchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, RoutingTerms
 from recompense.ledger.results import MerchantBalance
 from recompense.persistence import ledger, merchants
 from recompense.persistence.database import Database
@@ -46,6 +46,7 @@ class MerchantView(BaseModel):
     payout: PayoutTerms
     fees: FeeSchedule
     availability: Availability
+    routing: RoutingTerms
     created_at: datetime
 
 
@@ -96,6 +97,7 @@ async def _create(
             payout=body.payout,
             fees=body.fees,
             availability=body.availability,
+            routing=body.routing,
             actor=caller.subject,
         )
         if merchant is None and held.earlier is not None:
@@ -154,5 +156,6 @@ def _view(merchant: Merchant) -> MerchantView:
         payout=PayoutTerms.model_validate(merchant.payout),
         fees=FeeSchedule.model_validate(merchant.fees),
         availability=Availability.model_validate(terms),
+        routing=RoutingTerms.model_validate(merchant.routing),
         created_at=merchant.created_at,
     )

@@ -48,6 +48,7 @@ class EffectTerms(Frozen):
 class EffectPlan(Frozen):
     """One journaled effect at a provider, and the policies in force for it.
 
+    `elsewhere` names the providers that may make it once it provably did not happen at this one.
     `absence_counts` is false once the provider has said that it made something, though not what was
     asked for: a look-up that then shows nothing proves nothing.
     """
@@ -64,6 +65,7 @@ class EffectPlan(Frozen):
     pending: PendingPolicy
     terms: EffectTerms
     absence_counts: bool = True
+    elsewhere: tuple[str, ...] = ()
 
     def without_right(self) -> EffectPlan:
         """The same effect for a later try: it has to read the journal, and look up, before it may
@@ -125,26 +127,34 @@ class StepRef(Frozen):
 
 
 class RecordEffect(StepRef):
-    """Write an effect's outcome, and what follows from it, in one transaction."""
+    """Write an effect's outcome, and what follows from it, in one transaction.
+
+    `stays`: it is not made elsewhere any more, whatever its route allows.
+    """
 
     step: str
     leg: int = 1
     answer: EffectAnswer
+    stays: bool = False
 
 
 class Admitted(Frozen, Generic[Resource]):
-    """What `admit` decided, once for each attempt: the plan of the first effect, or the refusal."""
+    """What `admit` decided, once for each attempt: the plan of the first effect, or the refusal.
+
+    `route` names the providers in the order in which they are asked; the plan is for the first.
+    """
 
     verdict: Verdict
     attempt: int
     refusal: Refusal | None = None
     effect: EffectPlan | None = None
     resource: Resource | None = None
+    route: tuple[str, ...] = ()
 
 
 class Recorded(Frozen, Generic[Resource]):
     """The resource after a step, and the next effect where the same transaction granted its send
-    right.
+    right: another step, or a further leg of the same one at another provider.
     """
 
     verdict: Verdict

@@ -16,10 +16,10 @@ from recompense.domain.money import formatted
 AnySagaInput = AuthorizeInput | CaptureInput | VoidInput | RefundInput | PayoutInput
 
 ORPHAN_QUESTION = (
-    "An effect stands at the provider that was taken back here."
-    " Answer succeeded to keep it, or failed once it was undone there."
+    "An effect stands at the provider that was taken back here, or the provider took one back"
+    " that is booked here. Answer succeeded to keep it, or failed once both sides agree."
 )
-"""What a person is asked about a saga that has ended and left an effect standing."""
+"""What a person is asked about a saga that has ended otherwise than at the provider."""
 
 
 def summary(saga: AnySagaInput) -> str:

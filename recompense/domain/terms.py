@@ -15,6 +15,8 @@ AmountOrZero = Annotated[StrictInt, Field(ge=0, le=MAX_AMOUNT)]
 AmountByCurrency = AmountOrZero | dict[Currency, AmountOrZero]
 """One number of minor units for every currency, or one for each."""
 
+ProviderName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,40}$")]
+
 
 class Terms(BaseModel):
     """A part of a merchant's terms."""
@@ -62,6 +64,20 @@ class PayoutTerms(Terms):
         if isinstance(self.approval_above, dict):
             return currency in self.approval_above and amount > self.approval_above[currency]
         return amount > self.approval_above
+
+
+class RoutingTerms(Terms):
+    """Which providers make a merchant's payments and payouts, and in which order they are asked.
+
+    `prefer` names them in order; `weights` shares the first choice among further ones. A provider
+    that is not named here takes nothing over from another: tokens belong to the provider that made
+    them, and who names two says that both understand the same ones.
+    """
+
+    prefer: Annotated[tuple[ProviderName, ...], Field(max_length=8)] = ()
+    weights: Annotated[
+        dict[ProviderName, Annotated[StrictInt, Field(ge=1, le=1_000_000)]], Field(max_length=8)
+    ] = {}
 
 
 class Availability(Terms):

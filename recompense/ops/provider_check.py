@@ -1,199 +1,290 @@
-"""A short conformance run against a live provider: what `recompense providers check` does.
+"""A conformance run against a live provider: what `recompense providers check` does.
 
-It moves the smallest amounts that the provider takes, so it belongs on a test account.
+It moves the smallest amounts that the provider takes, so it belongs on a test account. What a
+provider cannot do is told as such, and is not left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from datetime import timedelta
+from enum import StrEnum
 
 from recompense.contracts.provider import (
     Absent,
-    Approved,
-    AuthorizeCall,
-    CaptureCall,
+    AnyMoneyCall,
+    Capabilities,
     Declined,
+    LookupAnswer,
     Outcome,
+    Pending,
     ProviderOperation,
     ProviderPort,
-    RefundCall,
-    VoidCall,
     WebhookRefused,
 )
-from recompense.domain.effects import effect_key
-from recompense.domain.failures import ProviderAnswerMismatch, ProviderUnavailable, RecompenseError
-from recompense.domain.ids import IdPrefix, new_id
+from recompense.domain.failures import (
+    OutcomeUnknown,
+    ProviderAnswerMismatch,
+    ProviderUnavailable,
+    RecompenseError,
+)
+from recompense.ops.check_calls import AMOUNT, CheckCalls, CheckOptions, made
+from recompense.ops.faulty_network import Fault, FaultyNetwork
 
-_AMOUNT = 200
+_MONEY = (
+    ProviderOperation.AUTHORIZE,
+    ProviderOperation.CAPTURE,
+    ProviderOperation.VOID,
+    ProviderOperation.REFUND,
+    ProviderOperation.CREATE_PAYOUT,
+)
+_SHOWN_WITHIN_SECONDS = 30.0
+
+Check = Callable[[], Awaitable[None]]
 
 
-@dataclass(frozen=True)
-class CheckOptions:
-    """What the account is asked with."""
+class Verdict(StrEnum):
+    """What a check found."""
 
-    good_token: str = "tok_ok"  # noqa: S105 - a magic word, not a secret
-    declined_token: str = "tok_declined"  # noqa: S105 - a magic word, not a secret
-    currency: str = "EUR"
+    OK = "ok"
+    WRONG = "wrong"
+    NOT_APPLICABLE = "n/a"
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """One check: what must hold, and what was seen when it did not."""
+    """One row of the table: what must hold, whether it does, and what was seen, or why it is not
+    asked.
+    """
 
     name: str
-    passed: bool
+    verdict: Verdict
     seen: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether nothing is wrong here."""
+        return self.verdict is not Verdict.WRONG
 
 
 class _Unexpected(Exception):
     """The provider did something else than the check demands."""
 
 
+class _NotAsked(Exception):
+    """This provider cannot be asked that; the message says why."""
+
+
 class ProviderCheck:
     """The checks, each on operations of its own."""
 
-    def __init__(self, port: ProviderPort, options: CheckOptions) -> None:
+    def __init__(
+        self,
+        port: ProviderPort,
+        capabilities: Capabilities,
+        options: CheckOptions,
+        network: FaultyNetwork | None,
+    ) -> None:
         self._port = port
+        self._can = capabilities
         self._options = options
+        self._network = network
+        self._calls = CheckCalls(port, options)
 
     async def run(self) -> tuple[CheckResult, ...]:
         """Run every check, whatever the others said. Raises nothing that a provider can cause."""
-        checks: dict[str, Callable[[], Awaitable[None]]] = {
-            "an authorization is approved, and its key again gives the same": self._same_key,
-            "a key with another amount is a mismatch": self._reused_key,
-            "a refused card is declined": self._decline,
-            "a look-up finds an effect, and not that of another attempt": self._lookup,
-            "a capture and its refund are approved": self._capture_and_refund,
-            "a void is approved, and a capture after it is not": self._void,
-            "a call after its send right is not sent": self._send_right,
-            "an unsigned webhook is refused": self._webhook,
-        }
-        return tuple([await _result(name, check) for name, check in checks.items()])
+        return tuple([await _result(name, check) for name, check in self._checks()])
 
-    async def _same_key(self) -> None:
-        call = self._authorization()
-        first = await self._approved(self._port.authorize(call))
-        again = await self._approved(self._port.authorize(call))
+    def _checks(self) -> Iterator[tuple[str, Check]]:
+        for operation in _MONEY:
+            word = str(operation).replace("_", " ")
+            for what, check in (
+                ("is taken, and a look-up finds it", self._is_found),
+                ("under the same key again is one effect", self._same_key),
+                ("is unknown when its answer is lost, and found", self._lost(Fault.LOST_ANSWER)),
+                ("is unknown when the answer is nonsense", self._lost(Fault.NONSENSE)),
+                ("is unavailable when nobody listens, and not made", self._unsent(Fault.REFUSED)),
+                ("is unavailable after a 429, and not made", self._unsent(Fault.OVERLOADED)),
+                ("after its send right is not sent", self._send_right),
+            ):
+                yield f"{word} {what}", self._of(operation, check)
+        yield "a key with another amount is a mismatch", self._reused_key
+        yield "a look-up does not find another attempt's effect", self._other_attempt
+        yield "a refused card is declined", self._decline
+        yield "partial captures add up, and no more", self._partial_captures
+        yield "a capture after a void is declined", self._void
+        yield "an unsigned webhook is refused", self._webhook
+
+    def _of(
+        self, operation: ProviderOperation, check: Callable[[ProviderOperation], Awaitable[None]]
+    ) -> Check:
+        async def asked() -> None:
+            self._needs(operation)
+            await check(operation)
+
+        return asked
+
+    async def _is_found(self, operation: ProviderOperation) -> None:
+        call = await self._calls.prepared(operation)
+        reference = await self._calls.taken(call)
+        self._needs_lookup()
+        await self._found(call, lambda answer: made(answer) == reference)
+
+    async def _same_key(self, operation: ProviderOperation) -> None:
+        self._needs_idempotency()
+        call = await self._calls.prepared(operation)
+        first, again = await self._calls.taken(call), await self._calls.taken(call)
         _expect(first == again, f"first {first}, then {again}")
 
+    def _lost(self, fault: Fault) -> Callable[[ProviderOperation], Awaitable[None]]:
+        async def check(operation: ProviderOperation) -> None:
+            call = await self._calls.prepared(operation)
+            await self._meets(fault, call, OutcomeUnknown)
+            self._needs_lookup()
+            await self._found(call, lambda answer: made(answer) is not None)
+
+        return check
+
+    def _unsent(self, fault: Fault) -> Callable[[ProviderOperation], Awaitable[None]]:
+        async def check(operation: ProviderOperation) -> None:
+            call = await self._calls.prepared(operation)
+            await self._meets(fault, call, ProviderUnavailable)
+            self._needs_lookup()
+            answer = await self._calls.look_up(call)
+            _expect(isinstance(answer, Absent), answer.kind)
+
+        return check
+
+    async def _send_right(self, operation: ProviderOperation) -> None:
+        call = await self._calls.prepared(operation)
+        late = call.model_copy(update={"send_by": call.send_by - timedelta(hours=1)})
+        await self._raises(ProviderUnavailable, self._calls.make(late))
+
     async def _reused_key(self) -> None:
-        call = self._authorization()
-        await self._approved(self._port.authorize(call))
-        try:
-            outcome = await self._port.authorize(call.model_copy(update={"amount": _AMOUNT + 1}))
-        except ProviderAnswerMismatch:
-            return
-        raise _Unexpected(outcome.kind)
+        self._needs_idempotency()
+        call = await self._calls.prepared(self._first())
+        await self._calls.taken(call)
+        again = self._calls.make(call.model_copy(update={"amount": AMOUNT + 1}))
+        await self._raises(ProviderAnswerMismatch, again)
+
+    async def _other_attempt(self) -> None:
+        self._needs_lookup()
+        call = await self._calls.prepared(self._first())
+        await self._calls.taken(call)
+        other = call.model_copy(update={"effect_key": call.effect_key.removesuffix("1") + "2"})
+        answer = await self._calls.look_up(other)
+        _expect(isinstance(answer, Absent), answer.kind)
 
     async def _decline(self) -> None:
-        call = self._authorization(self._options.declined_token)
-        outcome = await self._port.authorize(call)
+        self._needs(ProviderOperation.AUTHORIZE)
+        outcome = await self._calls.make(self._calls.authorize(self._options.declined_token))
         _expect(isinstance(outcome, Declined), outcome.kind)
 
-    async def _lookup(self) -> None:
-        call = self._authorization()
-        reference = await self._approved(self._port.authorize(call))
-        made = await self._look_up(call, call.effect_key)
-        _expect(isinstance(made, Approved) and made.reference == reference, str(made))
-        other = await self._look_up(call, effect_key(call.operation_id, "authorize", 2))
-        _expect(isinstance(other, Absent), str(other))
-
-    async def _capture_and_refund(self) -> None:
-        authorization = await self._approved(self._port.authorize(self._authorization()))
-        capture = CaptureCall(
-            **self._call(IdPrefix.CAPTURE, "capture"),
-            authorization_reference=authorization,
-            final=True,
-        )
-        captured = await self._approved(self._port.capture(capture))
-        refund = RefundCall(
-            **self._call(IdPrefix.REFUND, "refund"),
-            authorization_reference=authorization,
-            capture_reference=captured,
-        )
-        await self._approved(self._port.refund(refund))
+    async def _partial_captures(self) -> None:
+        self._needs(ProviderOperation.CAPTURE)
+        if not self._can.multiple_capture:
+            raise _NotAsked("it captures an authorization once")
+        authorization = await self._calls.taken(self._calls.authorize())
+        for amount in (AMOUNT // 2, AMOUNT - AMOUNT // 2):
+            await self._calls.taken(self._calls.capture(authorization, amount))
+        over = await self._calls.make(self._calls.capture(authorization, AMOUNT))
+        _expect(isinstance(over, Declined | Pending), over.kind)
 
     async def _void(self) -> None:
-        authorization = await self._approved(self._port.authorize(self._authorization()))
-        void = VoidCall(
-            **self._call(IdPrefix.PAYMENT, "void"), authorization_reference=authorization
-        )
-        await self._approved(self._port.void(void))
-        capture = CaptureCall(
-            **self._call(IdPrefix.CAPTURE, "capture"),
-            authorization_reference=authorization,
-            final=False,
-        )
-        outcome = await self._port.capture(capture)
-        _expect(isinstance(outcome, Declined), outcome.kind)
+        self._needs(ProviderOperation.CAPTURE)
+        void = await self._voided()
+        outcome = await self._calls.make(self._calls.capture(void, AMOUNT))
+        _expect(isinstance(outcome, Declined | Pending), outcome.kind)
 
-    async def _send_right(self) -> None:
-        expired = datetime.now(UTC) - timedelta(seconds=1)
-        call = self._authorization().model_copy(update={"send_by": expired})
-        try:
-            outcome = await self._port.authorize(call)
-        except ProviderUnavailable:
-            return
-        raise _Unexpected(outcome.kind)
+    async def _voided(self) -> str:
+        self._needs(ProviderOperation.VOID)
+        authorization = await self._calls.taken(self._calls.authorize())
+        await self._calls.taken(self._calls.void(authorization))
+        return authorization
 
     async def _webhook(self) -> None:
+        if not self._can.webhook_events:
+            raise _NotAsked("it sends no webhooks")
         try:
             event = self._port.verify_webhook({}, b"{}")
         except WebhookRefused:
             return
         raise _Unexpected(event.event_type)
 
-    async def _approved(self, answer: Awaitable[Outcome]) -> str:
-        outcome = await answer
-        if not isinstance(outcome, Approved):
-            raise _Unexpected(outcome.kind)
-        return outcome.reference
+    # What a check leans on
 
-    async def _look_up(self, call: AuthorizeCall, key: str) -> object:
-        found = await self._port.lookup(
-            operation=ProviderOperation.AUTHORIZE,
-            operation_id=call.operation_id,
-            effect_key=key,
-            step="authorize",
-        )
-        return found.answer
+    def _first(self) -> ProviderOperation:
+        return next(operation for operation in _MONEY if operation in self._can.operations)
 
-    def _authorization(self, token: str | None = None) -> AuthorizeCall:
-        return AuthorizeCall(
-            **self._call(IdPrefix.PAYMENT, "authorize"),
-            token=token or self._options.good_token,
-            merchant_id="mer_provider_check",
-        )
+    def _needs(self, operation: ProviderOperation) -> None:
+        if operation not in self._can.operations:
+            raise _NotAsked(f"it does not offer {str(operation).replace('_', ' ')}")
 
-    def _call(self, prefix: IdPrefix, step: str) -> dict[str, Any]:
-        operation_id = new_id(prefix)
-        return {
-            "operation_id": operation_id,
-            "effect_key": effect_key(operation_id, step, 1),
-            "amount": _AMOUNT,
-            "currency": self._options.currency,
-            "send_by": datetime.now(UTC) + timedelta(seconds=30),
-        }
+    def _needs_lookup(self) -> None:
+        if not self._can.lookup_by_reference:
+            raise _NotAsked("it cannot be asked by our reference")
+        if self._can.truth_by_webhook:
+            raise _NotAsked("webhooks tell what became of it, and this check receives none")
+
+    def _needs_idempotency(self) -> None:
+        if not self._can.native_idempotency:
+            raise _NotAsked("it honours no idempotency key")
+
+    async def _meets(
+        self, fault: Fault, call: AnyMoneyCall, failure: type[RecompenseError]
+    ) -> None:
+        if self._network is None:
+            raise _NotAsked("its network cannot be made to fail")
+        self._network.meet(fault)
+        try:
+            await self._raises(failure, self._calls.make(call))
+        finally:
+            self._network.fault = None
+        if not self._network.fired:
+            raise _NotAsked("it is not reached by HTTP")
+
+    async def _raises(self, failure: type[RecompenseError], outcome: Awaitable[Outcome]) -> None:
+        try:
+            told = await outcome
+        except failure:
+            return
+        raise _Unexpected(told.kind)
+
+    async def _found(self, call: AnyMoneyCall, holds: Callable[[LookupAnswer], bool]) -> None:
+        """Look up until it holds: a provider's index may lag behind."""
+        answer = await self._calls.look_up(call)
+        give_up_at = asyncio.get_running_loop().time() + _SHOWN_WITHIN_SECONDS
+        while not holds(answer):
+            if asyncio.get_running_loop().time() > give_up_at:
+                raise _Unexpected(f"a look-up says {answer.kind}")
+            await asyncio.sleep(0.5)
+            answer = await self._calls.look_up(call)
 
 
 async def check_provider(
-    port: ProviderPort, options: CheckOptions | None = None
+    port: ProviderPort,
+    capabilities: Capabilities,
+    options: CheckOptions | None = None,
+    network: FaultyNetwork | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Check a live provider through its adapter."""
-    return await ProviderCheck(port, options or CheckOptions()).run()
+    """Check a live provider through its adapter, whose transport runs over `network`."""
+    return await ProviderCheck(port, capabilities, options or CheckOptions(), network).run()
 
 
-async def _result(name: str, check: Callable[[], Awaitable[None]]) -> CheckResult:
+async def _result(name: str, check: Check) -> CheckResult:
     try:
         await check()
+    except _NotAsked as reason:
+        return CheckResult(name, Verdict.NOT_APPLICABLE, str(reason))
     except _Unexpected as unexpected:
-        return CheckResult(name, False, str(unexpected))
+        return CheckResult(name, Verdict.WRONG, str(unexpected))
     except RecompenseError as failure:
-        return CheckResult(name, False, f"{type(failure).__name__}: {failure}")
-    return CheckResult(name, True)
+        return CheckResult(name, Verdict.WRONG, f"{type(failure).__name__}: {failure}")
+    except NotImplementedError as missing:
+        return CheckResult(name, Verdict.WRONG, f"to do: {missing}")
+    return CheckResult(name, Verdict.OK)
 
 
 def _expect(holds: bool, seen: str) -> None:

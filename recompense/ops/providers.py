@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,9 @@ from adapters.breaker import CLOSED, BreakerState, OperationClass, held_open
 from adapters.registration import Provider
 from adapters.transport import ObservedTransport
 from recompense.contracts.provider import CallRecord
+from recompense.ops.check_calls import CheckOptions
+from recompense.ops.faulty_network import FaultyNetwork
+from recompense.ops.new_provider import write_skeleton
 from recompense.ops.provider_check import CheckResult, check_provider
 from recompense.ops.terminal import (
     NOT_IN_ORDER,
@@ -30,6 +35,7 @@ from recompense.ops.terminal import (
     told_to_the_person,
 )
 from recompense.persistence.outbox import audit
+from recompense.persistence.shadow_readings import ShadowReading, of_provider
 from recompense.settings import Settings
 
 app = typer.Typer(help="Watch and check providers.", no_args_is_help=True)
@@ -69,29 +75,62 @@ def list_(as_json: AsJson = False, data_dir: DataDir = None) -> None:
 
 
 @app.command()
-def check(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Check an adapter against its live endpoint.
+def new(
+    name: Annotated[str, typer.Argument(help="The adapter's name, for example acme.")],
+    into: Annotated[Path, typer.Option(help="The root of the sources.")] = Path(),
+) -> None:
+    """Write the skeleton of an adapter: its folder, its conformance target, its registry line."""
+    with told_to_the_person():
+        skeleton = write_skeleton(name, into)
+    for path in skeleton.files:
+        typer.echo(f"written: {path}")
+    typer.echo("Next:")
+    for step in skeleton.next_steps:
+        typer.echo(f"  {step}")
+
+
+@app.command()
+def check(
+    name: Name,
+    card: Annotated[str, typer.Option(help="Token of a card that pays.")] = "tok_ok",
+    refused_card: Annotated[
+        str, typer.Option(help="Token of a card that is refused.")
+    ] = "tok_declined",
+    account: Annotated[str, typer.Option(help="Token of a bank account.")] = "tok_ok",
+    currency: Annotated[str, typer.Option(help="What the account takes.")] = "EUR",
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Check an adapter against its live endpoint: every rule, and why one is not asked.
 
     It moves the smallest amounts: use a test account.
     """
     with told_to_the_person():
         settings = settings_of(data_dir)
         _known(name, settings)
+    options = CheckOptions(card, refused_card, account, currency)
 
     async def work() -> tuple[CheckResult, ...]:
-        transport = ObservedTransport(_nothing_to_note)
+        network = FaultyNetwork()
+        transport = ObservedTransport(_nothing_to_note, network=network)
+        provider = _built(name, settings, transport)
         try:
-            return await check_provider(_built(name, settings, transport).port)
+            return await check_provider(provider.port, provider.capabilities, options, network)
         finally:
             await transport.aclose()
 
     results = run(work(), settings)
     if as_json:
-        checks = [{"name": r.name, "passed": r.passed, "seen": r.seen} for r in results]
+        checks = [
+            {"name": r.name, "passed": r.passed, "result": r.verdict, "seen": r.seen}
+            for r in results
+        ]
         print_json({"provider": name, "checks": checks})
     else:
-        rows = [[r.name, "ok" if r.passed else "wrong", r.seen or "-"] for r in results]
+        rows = [[r.name, r.verdict.value, r.seen or "-"] for r in results]
         print_table(["check", "result", "seen"], rows)
+        counted = Counter(r.verdict.value for r in results)
+        typer.echo(", ".join(f"{number} {kind}" for kind, number in sorted(counted.items())))
     raise typer.Exit(0 if all(r.passed for r in results) else NOT_IN_ORDER)
 
 
@@ -129,6 +168,30 @@ def breaker(
     run(work(), settings)
     done = "are stopped" if order is BreakerOrder.OPEN else "go through again"
     typer.echo(f"Calls to {name} {done}; workers notice within a second.")
+
+
+@app.command()
+def shadow(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> None:
+    """Show what the shadow of a provider has read otherwise than the live adapter."""
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+        _known(name, settings)
+
+    async def work() -> list[ShadowReading]:
+        async with opened_database(settings) as database, database.transaction() as session:
+            return await of_provider(session, name)
+
+    found = run(work(), settings)
+    if as_json:
+        print_json({"provider": name, "data": [row.model_dump(mode="json") for row in found]})
+        return
+    columns = ["candidate", "call", "reading", "times", "last at"]
+    print_table(
+        columns,
+        [[r.candidate, r.operation, r.difference, str(r.times), r.effect_key] for r in found],
+    )
+    if name not in settings.shadows:
+        typer.echo(f"{name} has no shadow now; RECOMPENSE_SHADOWS names one.")
 
 
 def _known(name: str, settings: Settings) -> None:

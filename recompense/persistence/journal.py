@@ -186,8 +186,14 @@ async def lay_right_down(
         row.sendable_until = min(row.sendable_until, await work.now())
 
 
-async def conclude_absent(work: Work, row: JournalRow, calls: Sequence[CallRecord]) -> bool:
+async def conclude_absent(
+    work: Work,
+    row: JournalRow,
+    calls: Sequence[CallRecord],
+    source: AnswerSource = AnswerSource.LOOKUP,
+) -> bool:
     """Close an effect as never made, so that no copy can send it any more. False: somebody sent or
     learned something meanwhile.
     """
-    return await work.conclude_absent(row, [call.model_dump(mode="json") for call in calls])
+    made = [call.model_dump(mode="json") for call in calls]
+    return await work.conclude_absent(row, made, source)

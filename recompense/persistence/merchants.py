@@ -5,7 +5,7 @@ from __future__ import annotations
 from sqlalchemy.dialects.postgresql import insert
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms
+from recompense.domain.terms import Availability, FeeSchedule, PayoutTerms, RoutingTerms
 from recompense.persistence.outbox import audit
 from recompense.persistence.tables import Merchant
 
@@ -19,6 +19,7 @@ async def create(
     payout: PayoutTerms,
     fees: FeeSchedule,
     availability: Availability,
+    routing: RoutingTerms,
     actor: str,
 ) -> Merchant | None:
     """Make a merchant and say in the audit trail who did. None: the id is taken."""
@@ -32,6 +33,7 @@ async def create(
             fees=fees.model_dump(mode="json"),
             availability_rule=availability.rule,
             availability_days=availability.days,
+            routing=routing.model_dump(mode="json"),
             created_by=actor,
         )
         .on_conflict_do_nothing()

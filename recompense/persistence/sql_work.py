@@ -81,9 +81,11 @@ class SqlOperations(SqlRows):
         values = [run_id, str(right_try), send_by.isoformat()]
         return await self._compare_and_set(work_sql.TAKE_RIGHT, values, row)
 
-    async def conclude_absent(self, row: JournalRow, calls: Sequence[Mapping[str, Any]]) -> bool:
+    async def conclude_absent(
+        self, row: JournalRow, calls: Sequence[Mapping[str, Any]], source: str
+    ) -> bool:
         """Write the final outcome `absent` by compare-and-set."""
-        values = [parameter([*row.calls, *calls])]
+        values = [source, parameter([*row.calls, *calls])]
         return await self._compare_and_set(work_sql.CONCLUDE_ABSENT, values, row)
 
     async def _compare_and_set(
@@ -137,9 +139,11 @@ class SqlOperations(SqlRows):
         """The orphans of a saga that wait for a person."""
         return await self._select(Orphan, work_sql.PARKED_ORPHANS, saga_id, lock=True)
 
-    async def orphan_to_settle(self, saga_id: str, step: str, attempt: int) -> Orphan | None:
-        """The first orphan of a step."""
-        where = (saga_id, step, str(attempt))
+    async def orphan_to_settle(
+        self, saga_id: str, step: str, attempt: int, leg: int
+    ) -> Orphan | None:
+        """The orphan of this effect."""
+        where = (saga_id, step, str(attempt), str(leg))
         found = await self._select(Orphan, work_sql.ORPHAN_TO_SETTLE, *where, lock=True)
         return next(iter(found), None)
 
@@ -149,11 +153,13 @@ class SqlWork(SqlOperations, SqlBatches):
 
     async def now_if_merchant(
         self, merchant_id: str, reference: str | None
-    ) -> tuple[datetime, str | None] | None:
-        """The database's clock and who holds the reference, when the merchant is there."""
+    ) -> tuple[datetime, str | None, Mapping[str, Any]] | None:
+        """The database's clock, who holds the reference, and the routing terms, when the merchant
+        is there.
+        """
         await self._settle(Payment)
         found = await self._run(work_sql.MERCHANT_AND_REFERENCE, [reference, merchant_id])
-        return (found[0][0].astimezone(UTC), found[0][1]) if found else None
+        return (found[0][0].astimezone(UTC), found[0][2], found[0][1]) if found else None
 
     async def payout_with_reference(
         self, merchant_id: str, reference: str, *, but: str

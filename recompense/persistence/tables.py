@@ -36,6 +36,7 @@ class Merchant(SQLModel, table=True):
     fees: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
     availability_rule: str = "on_settlement"
     availability_days: int = 0
+    routing: dict[str, Any] = Field(sa_column=jsonb(), default_factory=dict)
     created_by: str
     created_at: datetime = Field(sa_column=moment(), default=None)
 

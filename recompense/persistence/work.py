@@ -107,7 +107,9 @@ class OperationRows(Protocol):
         """
         ...
 
-    async def conclude_absent(self, row: JournalRow, calls: Sequence[Mapping[str, Any]]) -> bool:
+    async def conclude_absent(
+        self, row: JournalRow, calls: Sequence[Mapping[str, Any]], source: str
+    ) -> bool:
         """Write the final outcome `absent`, under the same condition as `take_right`."""
         ...
 
@@ -137,7 +139,9 @@ class OperationRows(Protocol):
         """The orphan that this effect became."""
         ...
 
-    async def orphan_to_settle(self, saga_id: str, step: str, attempt: int) -> Orphan | None:
+    async def orphan_to_settle(
+        self, saga_id: str, step: str, attempt: int, leg: int
+    ) -> Orphan | None:
         """The first orphan of a step, locked."""
         ...
 
@@ -151,9 +155,9 @@ class ResourceRows(Protocol):
 
     async def now_if_merchant(
         self, merchant_id: str, reference: str | None
-    ) -> tuple[datetime, str | None] | None:
-        """The database's clock, and the merchant's payment with this reference that has neither
-        been declined nor failed. None: there is no such merchant.
+    ) -> tuple[datetime, str | None, Mapping[str, Any]] | None:
+        """The database's clock, the merchant's payment with this reference that has neither been
+        declined nor failed, and the merchant's routing terms. None: there is no such merchant.
         """
         ...
 

@@ -63,7 +63,7 @@ UPDATE journal SET right_run_id = %s, right_try = %s, sendable_until = %s,
 
 CONCLUDE_ABSENT = f"""
 UPDATE journal SET outcome = '{{"kind": "absent"}}', outcome_kind = 'absent',
-    outcome_source = 'lookup', final = true, recorded_at = {CLOCK}, calls = %s
+    outcome_source = %s, final = true, recorded_at = {CLOCK}, calls = %s
 {_SAME_RIGHT}
 """  # noqa: S608 - constants of this file
 
@@ -90,7 +90,7 @@ ORDER BY created_at LIMIT 1
 ORPHAN_OF = "WHERE saga_id = %s AND step = %s AND attempt = %s AND leg = %s"
 
 ORPHAN_TO_SETTLE = """
-WHERE saga_id = %s AND step = %s AND attempt = %s ORDER BY leg LIMIT 1 FOR UPDATE
+WHERE saga_id = %s AND step = %s AND attempt = %s AND leg = %s FOR UPDATE
 """
 
 PARKED_ORPHANS = "WHERE saga_id = %s AND status = 'parked' ORDER BY id FOR UPDATE"
@@ -104,7 +104,7 @@ PARKED_OF_PAYMENT = _PARKED.format(which="payment_id")
 PARKED_OF_OPERATION = _PARKED.format(which="operation_id")
 
 MERCHANT_AND_REFERENCE = f"""
-SELECT {CLOCK}, (
+SELECT {CLOCK}, routing, (
     SELECT id FROM payments WHERE merchant_id = merchants.id AND reference = %s
         AND status NOT IN ({_any_of([PaymentStatus.DECLINED, PaymentStatus.FAILED])}) LIMIT 1)
 FROM merchants WHERE id = %s

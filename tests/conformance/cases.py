@@ -25,6 +25,7 @@ _CAPABILITIES = {
     "partial_refund": "it refunds a capture whole",
     "void_after_partial_capture": "what a partial capture leaves cannot be voided",
     "lookup_by_reference": "it cannot be asked by our reference",
+    "truth_by_webhook": "it can be asked what became of an effect",
     "native_idempotency": "it honours no idempotency key",
     "settlement_report": "it writes no settlement report",
 }

@@ -27,6 +27,7 @@ from recompense.contracts.provider import (
     Pending,
     ProviderOperation,
     ProviderPort,
+    ReadsEvents,
     RefundCall,
     VoidCall,
 )
@@ -166,7 +167,17 @@ class Bench:
 
     async def look_up(self, call: AnyMoneyCall, adapter: ProviderPort | None = None) -> Found:
         """Ask for the effect of a call."""
-        return await (adapter or self.adapter()).lookup(
+        port = adapter or self.adapter()
+        if isinstance(port, ReadsEvents):
+            return port.found_in_events(
+                operation=call.operation,
+                effect_key=call.effect_key,
+                reference=None,
+                amount=call.amount,
+                currency=call.currency,
+                events=self.target.told(self.transport),
+            )
+        return await port.lookup(
             operation=call.operation,
             operation_id=call.operation_id,
             effect_key=call.effect_key,

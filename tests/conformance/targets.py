@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,7 +19,13 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from adapters.registry import registration
-from recompense.contracts.provider import Capabilities, MoneyCall, ProviderOperation
+from adapters.transport import ObservedTransport
+from recompense.contracts.provider import (
+    Capabilities,
+    MoneyCall,
+    ProviderEvent,
+    ProviderOperation,
+)
 from tests.conformance import vendors
 
 
@@ -102,6 +108,10 @@ class Target:
 
     def effects(self, call: MoneyCall) -> list[Effect]:
         """The effects that were made under this call's key, asked of the stand-in itself."""
+        raise NotImplementedError
+
+    def told(self, transport: ObservedTransport) -> Sequence[ProviderEvent]:
+        """The verified events of all that it has told. Needed where they are the look-up."""
         raise NotImplementedError
 
     def moves_money(self, method: str, path: str) -> bool:

@@ -2,21 +2,45 @@
 
 from __future__ import annotations
 
+from adapters.registry import build
+from adapters.transport import ObservedTransport
 from recompense.contracts.provider import ProviderOperation
-from recompense.ops.provider_check import check_provider
+from recompense.ops.check_calls import CheckOptions
+from recompense.ops.faulty_network import FaultyNetwork
+from recompense.ops.provider_check import CheckResult, Verdict, check_provider
 from tests.conformance.cases import needs
 from tests.conformance.support import Bench
+from tests.conformance.targets import Meaning
+
+
+async def checked(bench: Bench) -> tuple[CheckResult, ...]:
+    target, network = bench.target, FaultyNetwork()
+    transport = ObservedTransport(lambda _: None, network=network)
+    provider = build(target.provider, target.config(), transport=transport)
+    given = target.tokens.get
+    options = CheckOptions(
+        good_token=given(Meaning.GOOD, ""),
+        declined_token=given(Meaning.DECLINED, ""),
+        account_token=given(Meaning.GOOD_ACCOUNT, ""),
+        currency=target.currency,
+    )
+    try:
+        return await check_provider(provider.port, provider.capabilities, options, network)
+    finally:
+        await transport.aclose()
 
 
 async def test_provider_in_order_passes_every_check(bench: Bench) -> None:
-    results = await check_provider(bench.adapter())
+    results = await checked(bench)
     assert [result for result in results if not result.passed] == []
+    assert {result.verdict for result in results} >= {Verdict.OK}
+    assert all(result.seen for result in results if result.verdict is Verdict.NOT_APPLICABLE)
 
 
 @needs("scripts:error_before")
 async def test_provider_that_cannot_capture_fails_that_check_only(bench: Bench) -> None:
     bench.target.arm(ProviderOperation.CAPTURE, "error_before")
-    failed = [result for result in await check_provider(bench.adapter()) if not result.passed]
+    failed = [result for result in await checked(bench) if not result.passed]
     assert bench.target.fired() == 1
-    assert [result.name for result in failed] == ["a capture and its refund are approved"]
+    assert [result.name for result in failed] == ["capture is taken, and a look-up finds it"]
     assert "OutcomeUnknown" in failed[0].seen

@@ -77,7 +77,9 @@ class MemoryWork(MemoryBatches):
         present.first_sent_at = present.first_sent_at or self.clock
         return True
 
-    async def conclude_absent(self, row: JournalRow, calls: Sequence[Mapping[str, Any]]) -> bool:
+    async def conclude_absent(
+        self, row: JournalRow, calls: Sequence[Mapping[str, Any]], source: str
+    ) -> bool:
         """Write the final outcome `absent` by compare-and-set."""
         present = self._same_right(row)
         if present is None:
@@ -151,18 +153,24 @@ class MemoryWork(MemoryBatches):
             Orphan, lambda row: row.saga_id == saga_id, lambda row: row.status == "parked"
         )
 
-    async def orphan_to_settle(self, saga_id: str, step: str, attempt: int) -> Orphan | None:
-        """The first orphan of a step."""
-        found = self.all(Orphan, lambda orphan: _step_of(orphan) == (saga_id, step, attempt))
-        return min(found, key=lambda orphan: orphan.leg, default=None)
+    async def orphan_to_settle(
+        self, saga_id: str, step: str, attempt: int, leg: int
+    ) -> Orphan | None:
+        """The orphan of this effect."""
+        where = (saga_id, step, attempt, leg)
+        found = self.all(Orphan, lambda orphan: (*_step_of(orphan), orphan.leg) == where)
+        return found[0] if found else None
 
     # Resources
 
     async def now_if_merchant(
         self, merchant_id: str, reference: str | None
-    ) -> tuple[datetime, str | None] | None:
-        """The clock, and the payment that holds the reference, when the merchant is there."""
-        if self.found(Merchant, (merchant_id,)) is None:
+    ) -> tuple[datetime, str | None, Mapping[str, Any]] | None:
+        """The clock, the payment that holds the reference, and the routing terms, when the merchant
+        is there.
+        """
+        merchant = self.found(Merchant, (merchant_id,))
+        if merchant is None:
             return None
         ended = {PaymentStatus.DECLINED, PaymentStatus.FAILED}
         found = self.all(
@@ -170,7 +178,7 @@ class MemoryWork(MemoryBatches):
             lambda row: (row.merchant_id, row.reference) == (merchant_id, reference),
             lambda row: reference is not None and row.status not in ended,
         )
-        return self.clock, found[0].id if found else None
+        return self.clock, found[0].id if found else None, merchant.routing
 
     async def payout_with_reference(
         self, merchant_id: str, reference: str, *, but: str

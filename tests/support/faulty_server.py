@@ -82,6 +82,13 @@ async def serving(behaviour: Connection) -> AsyncIterator[str]:
         server.close()
 
 
+def free_address() -> str:
+    """The address of a port of 127.0.0.1 on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
 async def read_message(reader: asyncio.StreamReader) -> bytes:
     """Read one HTTP message with a Content-Length, or without a body."""
     head = await reader.readuntil(b"\r\n\r\n")

@@ -60,7 +60,7 @@ async def take_right(actor: Actor, work: Work, key: int, value: int) -> object:
 async def absent(actor: Actor, work: Work, key: int, value: int) -> object:
     """Conclude that such an effect was never made."""
     row = actor.read.get((f"pay_{key}", ("authorize", "capture")[value % 2]))
-    return None if row is None else await work.conclude_absent(row, [{"value": value}])
+    return None if row is None else await work.conclude_absent(row, [{"value": value}], "lookup")
 
 
 def _copied(row: JournalRow) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -34,10 +34,13 @@ MERCHANT = "mer_demo"
 
 @dataclass(frozen=True)
 class ProviderSetup:
-    """How one provider is reached, and which of its policies are replaced."""
+    """How one provider is reached, and which of its policies are replaced. `adapter` is the
+    registered one, where the provider goes by another name.
+    """
 
     config: Mapping[str, Any]
     policies: Mapping[str, Any]
+    adapter: str | None = None
 
 
 @dataclass(frozen=True)
@@ -119,7 +122,12 @@ async def running_platform(
     reached = {"base_url": sandbox.base_url, "webhook_secrets": [sandbox.webhook_secret]}
     setups = {"sandbox": ProviderSetup(reached, policy_overrides or {}), **beside}
     providers = [
-        registry.build(name, setup.config, transport=transport, overrides=setup.policies)
+        replace(
+            registry.build(
+                setup.adapter or name, setup.config, transport=transport, overrides=setup.policies
+            ),
+            name=name,
+        )
         for name, setup in setups.items()
     ]
     tools = Toolbox(

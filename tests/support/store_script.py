@@ -155,6 +155,14 @@ async def _newest(actor: Actor, work: Work, key: int, value: int) -> object:
     return await work.newest_effect(f"pay_{key}", "model")
 
 
+async def _made_as(actor: Actor, work: Work, key: int, value: int) -> object:
+    row = await work.effect_by_key(f"pay_{key}:authorize:0")
+    if row is not None and value:
+        row.outcome = {"kind": "pending", "reference": f"object-{value % 3}"}
+        await work.flush()
+    return await work.effect_made_as(f"pay_{key}", "model", f"object-{value % 2}")
+
+
 async def _orphan(actor: Actor, work: Work, key: int, value: int) -> object:
     saga_id = f"authorize/pay_{key}"
     if await work.get(Operation, saga_id) is None:
@@ -164,7 +172,7 @@ async def _orphan(actor: Actor, work: Work, key: int, value: int) -> object:
         Orphan(saga_id=saga_id, step="authorize", attempt=1, leg=value, outcome={}, status=status)
     )
     await work.flush()
-    return await work.orphan_to_settle(saga_id, "authorize", 1)
+    return await work.orphan_to_settle(saga_id, "authorize", 1, 1)
 
 
 async def _orphan_of(actor: Actor, work: Work, key: int, value: int) -> object:
@@ -173,7 +181,9 @@ async def _orphan_of(actor: Actor, work: Work, key: int, value: int) -> object:
 
 
 async def _parked_orphans(actor: Actor, work: Work, key: int, value: int) -> object:
-    if (found := await work.orphan_to_settle(f"authorize/pay_{key}", "authorize", 1)) is not None:
+    if (
+        found := await work.orphan_to_settle(f"authorize/pay_{key}", "authorize", 1, 1)
+    ) is not None:
         found.status = "parked" if value % 2 else "adopted"
     return await work.parked_orphans(f"authorize/pay_{key}")
 
@@ -278,13 +288,15 @@ async def _event(actor: Actor, work: Work, key: int, value: int) -> object:
                 provider="model",
                 event_id=f"ev_{key}",
                 event_type="changed",
+                operation_id=f"pay_{key}",
                 payload={},
                 received_at=EARLIER + timedelta(days=key),
             )
         )
     if value > 3:
         await work.mark_event("model", f"ev_{key}", "applied", str(value))
-    return [row.event_id for row in await work.unapplied_events(5.0, 2)]
+    told = [row.event_id for row in await work.told_events("model", f"pay_{key}", "pay_1")]
+    return [told, [row.event_id for row in await work.unapplied_events(5.0, 2)]]
 
 
 async def _breaker(actor: Actor, work: Work, key: int, value: int) -> object:
@@ -355,6 +367,7 @@ STEPS_BY_NAME: dict[str, Callable[[Actor, Work, int, int], Any]] = {
         _legs,
         _by_key,
         _newest,
+        _made_as,
         _orphan,
         _orphan_of,
         _parked_orphans,

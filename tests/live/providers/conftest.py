@@ -27,9 +27,8 @@ from tests.support.sandbox import Sandbox, free_port, running_sandbox
 NO_FAULT = "none"
 
 
-@pytest.fixture(scope="session")
-def world_database_url(postgres_server: PostgresServer) -> str:
-    """A migrated database of its own for the worlds."""
+def world_database(postgres_server: PostgresServer) -> str:
+    """A migrated database of its own for a world."""
     name = f"world_{uuid4().hex}"
     with psycopg.connect(postgres_server.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
@@ -43,9 +42,10 @@ def running_stage(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
     temporal_address: str,
-    world_database_url: str,
+    postgres_server: PostgresServer,
 ) -> Iterator[Stage]:
     """A platform that serves one world's provider by default, and the sandbox beside it."""
+    world_database_url = world_database(postgres_server)
     directory, port = tmp_path_factory.mktemp("world"), free_port()
     webhooks = f"http://127.0.0.1:{port}/webhooks/{request.param.partition('@')[0]}"
     with (

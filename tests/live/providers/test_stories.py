@@ -255,5 +255,6 @@ def applied(stage: Stage, operation_id: str) -> bool:
 def told(stage: Stage, operation_id: str) -> list[Any]:
     """What the platform has told the world about an operation."""
     return stage.rows(
-        "SELECT type FROM events WHERE data->>'id' = %s ORDER BY created, seq", operation_id
+        "SELECT type FROM events WHERE data->'object'->>'id' = %s ORDER BY created, seq",
+        operation_id,
     )

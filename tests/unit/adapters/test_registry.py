@@ -9,8 +9,9 @@ from pydantic import ValidationError
 
 from adapters.registry import (
     REGISTRATIONS,
+    Providers,
     UnknownProvider,
-    build_all,
+    build,
     policies_in_force,
     registration,
 )
@@ -87,10 +88,9 @@ SANDBOX_CONFIG = {"base_url": "http://127.0.0.1:1", "webhook_secrets": ["a secre
 
 async def test_configured_providers_are_built_with_their_own_overrides() -> None:
     transport = ObservedTransport(lambda _record: None)
-    providers = build_all(
-        {"sandbox": SANDBOX_CONFIG},
-        transport=transport,
-        overrides={"sandbox": {"send_right_seconds": 9}},
+    overrides = {"send_right_seconds": 9}
+    providers = Providers(
+        [build("sandbox", SANDBOX_CONFIG, transport=transport, overrides=overrides)]
     )
     assert list(providers.names) == ["sandbox"]
     assert providers.policies("sandbox").send_right_seconds == 9
@@ -106,7 +106,7 @@ async def test_configured_providers_are_built_with_their_own_overrides() -> None
 async def test_config_that_is_incomplete_or_misspelt_is_refused(change: dict[str, Any]) -> None:
     transport = ObservedTransport(lambda _record: None)
     with pytest.raises(ValidationError):
-        build_all({"sandbox": {**SANDBOX_CONFIG, **change}}, transport=transport)
+        build("sandbox", {**SANDBOX_CONFIG, **change}, transport=transport)
     await transport.aclose()
 
 

@@ -1,0 +1,57 @@
+"""Adyen: what became of a call is told by notification, twice, to the platform's own address.
+
+The second world is of an account whose notifications name a modification by the payment's
+reference.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.conformance.vendors.adyen import AdyenTarget
+from tests.live.providers.world import World, WorldFactory
+from tests.support.adyen.server import running_adyen
+
+_SOON: dict[str, Any] = {"poll_interval_seconds": 1, "action_poll_interval_seconds": 1}
+POLICIES: dict[str, Any] = {
+    "calls": {
+        "*": {
+            "connect_timeout_seconds": 1,
+            "read_timeout_seconds": 2,
+            "start_to_close_seconds": 6,
+            "schedule_to_close_seconds": 30,
+            "initial_interval_seconds": 0.25,
+            "maximum_interval_seconds": 1,
+            "maximum_attempts": 5,
+        },
+        "lookup": {"maximum_attempts": 3, "schedule_to_close_seconds": 7},
+    },
+    "pending": {
+        operation: _SOON
+        for operation in ("authorize", "capture", "void", "refund", "create_payout")
+    },
+    "send_right_seconds": 2,
+    "clock_skew_seconds": 0.5,
+}
+"""Shorter waits than are shipped: a story ends within seconds."""
+
+
+@contextlib.contextmanager
+def _adyen(directory: Path, webhook_url: str) -> Iterator[World]:
+    with running_adyen(webhook_url=webhook_url) as live:
+        live.duplicate = True
+        yield World(AdyenTarget(live), POLICIES)
+
+
+@contextlib.contextmanager
+def _names_the_payment(directory: Path, webhook_url: str) -> Iterator[World]:
+    with running_adyen(webhook_url=webhook_url, names_the_payment=True) as live:
+        target = AdyenTarget(live)
+        target.name = "adyen@payments-name"
+        yield World(target, POLICIES)
+
+
+WORLDS: dict[str, WorldFactory] = {"adyen": _adyen, "adyen@payments-name": _names_the_payment}
