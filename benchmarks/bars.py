@@ -187,6 +187,19 @@ _RECOVERY = {
     ),
 }
 
+_HANGING = {
+    "hanging.platform": Definition(
+        "payments without an outcome 20 s after `kill -9` of one of two processes", EXACT, _most(0)
+    ),
+    "hanging.peer": Definition("the same of the peer, its process not started again", EXACT),
+}
+
+_DEMO = {
+    "demo.first_payment": Definition(
+        "`make demo` from a warm cache to the first payment", "time", _most(15), "s"
+    ),
+}
+
 _OVERLOAD = {
     "overload.latency": Definition(
         "p95 of what is accepted, with three times the capacity offered",
@@ -227,6 +240,8 @@ FIGURES: Mapping[str, Definition] = {
     **_SCALE,
     **_OVERLOAD,
     **_RECOVERY,
+    **_HANGING,
+    **_DEMO,
     **_CACHE,
     **_WARM,
 }

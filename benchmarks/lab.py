@@ -23,7 +23,7 @@ from benchmarks.processes import running
 from recompense.contracts.sagas import SAGA_TASK_QUEUE
 from recompense.stack import postgres
 from recompense.stack.files import OWNER_ROLE, Secrets, StackFile, StackPaths
-from recompense.stack.ports import PARTS, is_free
+from recompense.stack.ports import PARTS, is_free, ports_from_base
 from recompense.stack.temporal_server import is_polled_by
 
 ROOT = Path(__file__).parents[1]
@@ -128,14 +128,20 @@ async def open_lab(
     *,
     workers: int = WORKERS,
     without: tuple[str, ...] = (),
+    restarts: bool = True,
     settings: Mapping[str, str] = SETTINGS,
 ) -> AsyncIterator[Lab]:
-    """A fresh stack; it is taken down and its files are removed whatever happens."""
+    """A fresh stack; it is taken down and its files are removed whatever happens.
+
+    `restarts`: whether a part that dies is started again.
+    """
     with tempfile.TemporaryDirectory(prefix="recompense-bench-") as folder:
         data_dir, base = Path(folder) / "data", _free_port_base()
         arguments = ["stack", "up", "--port-base", str(base), "--workers", str(workers)]
         for part in without:
             arguments += ["--without", part]
+        if not restarts:
+            arguments.append("--no-restart")
         try:
             await asyncio.to_thread(_command, data_dir, settings, arguments)
             found = StackFile.read(StackPaths(data_dir).stack_file)
@@ -287,6 +293,15 @@ def _clean_environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("RECOMPENSE_", "TEMPORAL_"))
     }
+
+
+def free_stack(data_dir: Path) -> dict[str, str]:
+    """The environment of a stack in a folder of its own, on free ports."""
+    base = _free_port_base()
+    ports = {
+        f"RECOMPENSE_{name.upper()}": str(port) for name, port in ports_from_base(base).items()
+    }
+    return {**_clean_environment(), **ports, "RECOMPENSE_DATA_DIR": str(data_dir)}
 
 
 def _free_port_base() -> int:

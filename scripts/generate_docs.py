@@ -14,7 +14,7 @@ from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import typer
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from api.catalogue import CATALOGUE
@@ -87,7 +87,7 @@ def _type_words(annotation: Any) -> str:  # noqa: ANN401 - any annotation
         return _type_words(next(one for one in arguments if one is not type(None)))
     if origin is tuple:
         return "list, comma separated"
-    if origin is dict:
+    if origin is dict or (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
         return "JSON object"
     return PLAIN_TYPES[annotation]
 
@@ -109,7 +109,7 @@ def _flat(metadata: Any) -> list[Any]:  # noqa: ANN401 - as above
 
 def shown(default: Any) -> str:  # noqa: ANN401 - the default of any setting
     """A default as it would be written in the environment."""
-    if default is None or default in ((), {}):
+    if default is None or default in ((), {}) or isinstance(default, BaseModel):
         return "unset"
     if isinstance(default, SecretStr):
         default = default.get_secret_value()

@@ -47,7 +47,10 @@ class VoidAuthorization(Saga[PaymentView]):
         plan = self.planned(admitted.effect)
         answer, recorded = await self.one_effect(plan, activities.record_void, "voided")
         payment = recorded.resource
-        if isinstance(answer.outcome, Declined) and not _is_over(payment):
+        # What has lapsed by itself is gone as well, where that was the cause. For anyone else a
+        # decline stays one, though a later void may have ended the payment since.
+        lapsed = self._void.cause == "expiry" and _is_over(payment)
+        if isinstance(answer.outcome, Declined) and not lapsed:
             return self.refuse(
                 Refusal(
                     code="payment_not_voidable",

@@ -75,15 +75,22 @@ def _prepare(lab: Lab, pattern: str) -> list[sql.Composed]:
 
 
 async def _fill(bench: Bench, lab: Lab, copies: list[sql.Composed], first: int, last: int) -> None:
-    def work() -> None:
+    def fill(first: int, last: int) -> None:
         with psycopg.connect(lab.superuser_url(), autocommit=True) as connection:
             filling.fill_payments(
                 connection, copies, first, last, lambda n: bench.told(f"filled to {n} payments")
             )
-            bench.told("vacuum")
+
+    def vacuum() -> None:
+        with psycopg.connect(lab.superuser_url(), autocommit=True) as connection:
             connection.execute("VACUUM ANALYZE")
 
-    await asyncio.to_thread(work)
+    middle = (first + last) // 2
+    async with asyncio.TaskGroup() as halves:
+        halves.create_task(asyncio.to_thread(fill, first, middle))
+        halves.create_task(asyncio.to_thread(fill, middle + 1, last))
+    bench.told("vacuum")
+    await asyncio.to_thread(vacuum)
     bench.told("the ledger is being sealed")
     async with asyncio.timeout(SEALING_SECONDS):
         while not await asyncio.to_thread(_sealed, lab):

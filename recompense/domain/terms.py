@@ -5,9 +5,9 @@ on them.
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictInt, model_validator
 
 from recompense.domain.money import MAX_AMOUNT, Currency
 
@@ -78,6 +78,12 @@ class RoutingTerms(Terms):
     weights: Annotated[
         dict[ProviderName, Annotated[StrictInt, Field(ge=1, le=1_000_000)]], Field(max_length=8)
     ] = {}
+
+    @model_validator(mode="after")
+    def _each_is_preferred_once(self) -> Self:
+        if len({*self.prefer}) != len(self.prefer):
+            raise ValueError("prefer names a provider twice")
+        return self
 
 
 class Availability(Terms):

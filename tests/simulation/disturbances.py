@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from recompense.contracts.words import AnySagaInput
 from tests.simulation.executions import Killed
 from tests.simulation.runs import Run
-from tests.simulation.world import World
+from tests.simulation.world import SIMULATED_POLICIES, World
 
 COPY = "/copy"
 OVERTAKEN_SECONDS = 1.0
@@ -50,6 +50,7 @@ ANYWHERE = (
     Disturbance("still", 2.5),
     Disturbance("still", 7),
     Disturbance("still", 30),
+    Disturbance("behind", 3.3),
     Disturbance("overtaken", 0.02),
     Disturbance("overtaken", 0.5),
     Disturbance("copy_late"),
@@ -115,7 +116,9 @@ class Trouble:
                 habits.settles_after_seconds = OVERTAKEN_SECONDS / 10
                 habits.webhook_after_seconds = disturbance.point
                 self.fired.add(disturbance)
-            case "still":
+            case "still" | "behind":
+                if disturbance.kind == "behind":
+                    habits.clock_behind_seconds = SIMULATED_POLICIES.clock_skew_seconds
                 habits.still_running_seconds = disturbance.point
                 self.fired.add(disturbance)
 

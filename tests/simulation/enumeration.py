@@ -81,7 +81,7 @@ def disturbances_of(scene_name: str, faults: tuple[Fault, ...]) -> tuple[Disturb
     found += [Disturbance("crash_sent", point) for point in _points(seen.reached)]
     found += [Disturbance("reset_late", 0, kept) for kept in range(min(seen.main_tasks, 6))]
     calls = SCENES[scene_name].calls
-    found += [d for d in ANYWHERE if calls or d.kind != "still"]
+    found += [d for d in ANYWHERE if calls or d.kind not in {"still", "behind"}]
     return tuple(found)
 
 

@@ -167,7 +167,7 @@ class ModelProvider:
         if first and self.habits.still_running_seconds:
             self.fired.append("still running")
             await Pause(self.habits.still_running_seconds)
-        if self._clock.now() > call.send_by:
+        if self._clock.now() - timedelta(seconds=self.habits.clock_behind_seconds) > call.send_by:
             raise ProviderUnavailable("the send right had passed before the request was written")
         self.sent.append((call.effect_key, self._clock.now()))
         await Pause(LATENCY_SECONDS)

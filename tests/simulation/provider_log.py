@@ -84,6 +84,7 @@ class Habits:
     answer_travels_seconds: float = 0.0
     """How long the answer to a money call is on its way after what it says was true."""
     still_running_seconds: float = 0.0
+    clock_behind_seconds: float = 0.0
     """How long the first money call hangs before it is written: a stopped process."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from recompense.contracts.provider import PayoutState, ProviderOperation
@@ -16,10 +16,11 @@ from recompense.contracts.sagas import (
     PayoutReviewDecision,
     PayoutReviewed,
     RefundInput,
+    SweepInput,
     VoidInput,
 )
 from recompense.contracts.words import AnySagaInput
-from recompense.persistence.tables import Payout
+from recompense.persistence.tables import Payment, Payout
 from tests.simulation.world import MERCHANT, World
 
 AMOUNT = 10_000
@@ -100,6 +101,18 @@ def _reviewing(decision: PayoutReviewDecision) -> Play:
     return play
 
 
+def _swept(world: World) -> None:
+    """The authorization's time has run out; the sweep comes by, again and again."""
+    for payment in world.store.rows(Payment):
+        payment.authorization_expires_at = world.clock.now()
+    for seconds in (0.2, 1.5, 40, 3600, 7200):
+        world.clock.after(seconds, partial(_sweep, world, seconds))
+
+
+def _sweep(world: World, at: float) -> None:
+    world.server.start("SweepAuthorizations", f"sweep-authorizations-{at}", SweepInput())
+
+
 def _tell_first_open(world: World, word: PayoutReview) -> None:
     for run in world.server.runs:
         if run.open and run.workflow_id.startswith(PAYOUT_SAGA):
@@ -166,6 +179,8 @@ SCENES: dict[str, Scene] = {
     ),
     "void": Scene(VOID, ("void",), before=(AUTHORIZE,)),
     "void_expiry": Scene(EXPIRY, ("void",), before=(AUTHORIZE,)),
+    "void_swept": Scene(VOID, ("void",), before=(AUTHORIZE,), play=_swept),
+    "capture_swept": Scene(CAPTURE_PART, ("capture", "void"), before=(AUTHORIZE,), play=_swept),
     "void_rest": Scene(VOID, ("void",), before=(AUTHORIZE, CAPTURE_PART)),
     "void_declined": Scene(
         VOID, ("void",), before=(AUTHORIZE,), habits={"declines": ProviderOperation.VOID}

@@ -9,7 +9,13 @@ from typing import Any
 import psycopg
 from psycopg.pq import TransactionStatus
 
-Transaction = list[str]
+
+class Transaction(list[str]):
+    """The statements of one transaction, in their order; `told` is what their parameters held."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.told = ""
 
 
 @contextmanager
@@ -26,10 +32,11 @@ def transactions() -> Iterator[list[Transaction]]:
     async def noted(cursor: Any, query: Any, *arguments: Any, **options: Any) -> Any:
         connection = cursor.connection
         if connection.info.transaction_status is TransactionStatus.IDLE:
-            open_on[id(connection)] = []
+            open_on[id(connection)] = Transaction()
             begun.append(open_on[id(connection)])
         if id(connection) in open_on:
             open_on[id(connection)].append(_text(query))
+            open_on[id(connection)].told += str(arguments)
         return await execute(cursor, query, *arguments, **options)
 
     psycopg.AsyncCursor.execute = noted  # type: ignore[method-assign,assignment]  # every statement comes by here
