@@ -23,6 +23,7 @@ from tests.support.fault_proxy import FaultProxy, faulty
 from tests.support.platform import Platform, ProviderSetup, running_platform
 from tests.support.postgres import PostgresServer
 from tests.support.sandbox import Sandbox, free_port, running_sandbox
+from tests.support.temporal import running_temporal
 
 NO_FAULT = "none"
 
@@ -41,14 +42,18 @@ def world_database(postgres_server: PostgresServer) -> str:
 def running_stage(
     request: pytest.FixtureRequest,
     tmp_path_factory: pytest.TempPathFactory,
-    temporal_address: str,
     postgres_server: PostgresServer,
 ) -> Iterator[Stage]:
-    """A platform that serves one world's provider by default, and the sandbox beside it."""
+    """A platform that serves one world's provider by default, and the sandbox beside it.
+
+    It lives through many tests, so it has a Temporal server of its own: its workers must not take
+    the tasks of another test's platform.
+    """
     world_database_url = world_database(postgres_server)
     directory, port = tmp_path_factory.mktemp("world"), free_port()
     webhooks = f"http://127.0.0.1:{port}/webhooks/{request.param.partition('@')[0]}"
     with (
+        running_temporal(directory) as temporal_address,
         WORLDS[request.param](directory, webhooks) as world,
         running_sandbox(
             directory / "beside.sqlite3",
