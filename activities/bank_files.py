@@ -41,16 +41,18 @@ class BankFileActivities:
             raise InvariantBroken(f"provider {read.provider} leaves no files")
         total = FilesRead()
         for file in (await port.list_bank_files())[:MOST_FILES]:
-            activity.heartbeat(file.name)
+            activity.heartbeat()
             total = _sum(total, await self._one(read.provider, port, file.name))
         return total
 
     async def _one(self, provider: str, port: BankFiles, name: str) -> FilesRead:
+        # A name that is no text is kept in a form that is.
+        shown = name.encode(errors="replace").decode()
         try:
             content = await port.fetch_bank_file(name)
         except BankFileRefused as refused:
             # Too large to be kept: it stays where it is, for a person.
-            return FilesRead(files=1, refused=(f"{name}: {refused.code}",))
+            return FilesRead(files=1, refused=(f"{shown}: {refused.code}",))
         sha256 = hashlib.sha256(content).hexdigest()
         news: tuple[BankNews, ...] = ()
         refusal: BankFileRefused | None = None
@@ -61,7 +63,7 @@ class BankFileActivities:
         status, detail = "read", f"told {len(news)}"
         if refusal is not None:
             status, detail = "refused", f"{refusal.code}: {refusal}"
-        kept = NewBankFile(provider, sha256, name, content, status, detail)
+        kept = NewBankFile(provider, sha256, shown, content, status, detail)
         told, events = 0, list[NewEvent]()
         async with self._tools.store.work() as work:
             is_new = await work.store_bank_file(kept)
@@ -70,7 +72,7 @@ class BankFileActivities:
         await port.archive_bank_file(name, sha256)
         if not is_new:
             return FilesRead(files=1)
-        named = () if refusal is None else (f"{name}: {refusal.code}",)
+        named = () if refusal is None else (f"{shown}: {refusal.code}",)
         return FilesRead(
             files=1,
             refused=named,

@@ -11,7 +11,7 @@ from datetime import date
 from lxml import etree
 
 from adapters.sepa.amounts import minor_units
-from adapters.sepa.entries import Entry, day_at, entry_of, is_credit_of
+from adapters.sepa.entries import Entry, count_at, day_at, entry_of, is_credit_of
 from adapters.sepa.xml import below, ends, name_of, only, text_at
 from recompense.contracts.batches import BankFileRefused, BankNews, NewsKind
 
@@ -145,11 +145,8 @@ def _note(statement: _Statement, element: etree._Element) -> None:
         case "Bal":
             _note_balance(statement, element)
         case "TxsSummry":
-            count = text_at(element, "TtlNtries", "NbOfNtries")
-            total = text_at(element, "TtlNtries", "Sum")
-            is_count = count is not None and count.isascii() and count.isdigit()
-            statement.told_entries = int(count) if is_count and count else None
-            statement.told_sum = total
+            statement.told_entries = count_at(element, "TtlNtries", "NbOfNtries")
+            statement.told_sum = text_at(element, "TtlNtries", "Sum")
         case _:
             pass
 

@@ -14,6 +14,7 @@ from recompense.contracts.batches import BankFileRefused
 from recompense.domain.money import known_currency
 
 _DIRECTIONS = {"CRDT": True, "DBIT": False}
+_MOST_DIGITS = 15
 _TRUTHS = {"true": True, "1": True, "false": False, "0": False, None: False}
 _AMOUNTS = (("Amt",), ("AmtDtls", "TxAmt", "Amt"), ("AmtDtls", "InstdAmt", "Amt"))
 
@@ -82,6 +83,16 @@ def is_credit_of(element: etree._Element) -> bool:
     return _DIRECTIONS[word]
 
 
+def count_at(element: etree._Element, *path: str) -> int | None:
+    """A count (ISO 20022, Max15NumericText); None where there is none. Raises `BankFileRefused`."""
+    text = text_at(element, *path)
+    if text is None:
+        return None
+    if len(text) > _MOST_DIGITS or not (text.isascii() and text.isdigit()):
+        raise BankFileRefused("file_malformed", "A count is none.")
+    return int(text)
+
+
 def day_at(element: etree._Element, *path: str) -> date | None:
     """The day of a date or a date and time; None where there is none.
 
@@ -123,14 +134,13 @@ def _detail(entry: etree._Element, element: etree._Element, whole: Money | None)
 
 
 def _batch(entry: etree._Element, batch: etree._Element, whole: Money | None) -> Detail:
-    count = text_at(batch, "NbOfTxs")
     has_direction = bool(below(batch, "CdtDbtInd"))
     return Detail(
         end_to_end_id=None,
         message_id=text_at(batch, "MsgId") or text_at(batch, "PmtInfId"),
         money=_money(batch, "TtlAmt") or whole,
         is_credit=is_credit_of(batch if has_direction else entry),
-        items=int(count) if count and count.isascii() and count.isdigit() else None,
+        items=count_at(batch, "NbOfTxs"),
         reason=None,
         bank_reference=text_at(entry, "AcctSvcrRef"),
     )

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -283,6 +284,13 @@ async def test_refused_file_is_kept_tells_nothing_and_is_named(rail: Rail) -> No
     kept = await rows(rail, "SELECT name, status, octet_length(content) > 0 FROM bank_files")
     assert kept == [("bad.xml", "refused", True)]
     assert (await rail.looked_up(effect)).outcome.kind == "pending"
+
+
+async def test_file_whose_name_is_no_text_is_read_too(rail: Rail) -> None:
+    rail.bank.leave(Message("054", 8, [Stmt([Ntry("1.00")])]).content, os.fsdecode(b"\xff.xml"))
+    assert (await rail.files_read()).files == 1
+    assert await rows(rail, "SELECT name FROM bank_files") == [("?.xml",)]
+    assert (await rail.files_read()).files == 0
 
 
 async def test_batch_booking_pays_all_of_its_batch_and_each_its_own_amount(rail: Rail) -> None:

@@ -143,6 +143,17 @@ def test_statement_that_contradicts_itself_is_refused(changes: dict[str, object]
     assert refusal(Stmt(**values)) == "file_inconsistent"  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("count", ["9" * 5_000, "-1", "two", "\u0663"])
+def test_count_that_is_none_is_refused(count: str) -> None:
+    entry = Ntry("1.00", batch=("M1", 7, None))
+    content = Message("053", 8, [Stmt([entry], count=1)]).content.decode()
+    for tag, right in (("NbOfTxs", "7"), ("NbOfNtries", "1")):
+        spoiled = content.replace(f"<{tag}>{right}<", f"<{tag}>{count}<").encode()
+        with pytest.raises(BankFileRefused) as refused:
+            news_in(spoiled, OUR_IBAN)
+        assert refused.value.code == "file_malformed"
+
+
 def test_truncated_file_is_refused() -> None:
     content = Message("053", 8, [Stmt([Ntry("1.00", transactions=[Tx("E1")])])]).content
     for length in range(0, len(content), 17):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import os
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -14,19 +15,23 @@ from typing import Any
 import asyncssh
 import pytest
 
+from adapters.registry import build
 from adapters.sepa import mailbox
 from adapters.sepa.config import SftpServer
 from adapters.sepa.folder import FolderMailbox
 from adapters.sepa.mailbox import Files, deliver
 from adapters.sepa.policy import POLICIES
 from adapters.sepa.sftp import SftpMailbox
-from recompense.contracts.batches import BankFileRefused
+from adapters.transport import ObservedTransport
+from recompense.contracts.batches import BankFileRefused, BatchItem, BatchPayouts, PayoutBatch
 from recompense.contracts.provider import ProviderOperation
 from recompense.domain.failures import (
     OutcomeUnknown,
     ProviderAccessDenied,
     ProviderUnavailable,
 )
+from recompense.domain.ids import IdPrefix, new_id
+from tests.support.bank_files import OUR_IBAN
 from tests.support.bank_sftp import SftpStandIn, running_sftp
 
 NAME, CONTENT = "RCMP1.pain001.xml", b"<Document/>"
@@ -218,6 +223,28 @@ async def test_sftp_delivery_cut_after_any_step_and_repeated_is_one_file(
     async with far(sftp, folder) as files:
         await deliver(files, NAME, CONTENT, draft="second")
     assert bank + taken(sftp.root / folder) == [CONTENT]
+
+
+async def test_adapter_delivers_a_batch_over_sftp_once(sftp: SftpStandIn) -> None:
+    party = {"name": "Recompense GmbH", "iban": OUR_IBAN}
+    server = {**sftp.config, "directory": "adapter"}
+    config = {"debtor": party, "bank_tokens": {"tok_a": party}, "sftp": server}
+    port = build("sepa", config, transport=ObservedTransport(lambda _: None)).port
+    assert isinstance(port, BatchPayouts)
+    key = f"{new_id(IdPrefix.PAYOUT)}:payout:1"
+    item = BatchItem(effect_key=key, amount=1_000, currency="EUR", token="tok_a")
+    batch = PayoutBatch(
+        batch_id="sepa/20261127T150000Z",
+        effect_key="sepa/20261127T150000Z:submit:1",
+        closed_at=datetime(2026, 11, 27, 15, tzinfo=UTC),
+        items=(item,),
+    )
+    receipts = [await port.submit_batch(batch) for _ in range(2)]
+    assert receipts[0] == receipts[1]
+    (content,) = taken(sftp.root / "adapter")
+    assert hashlib.sha256(content).hexdigest() == receipts[0].sha256
+    await port.submit_batch(batch)
+    assert taken(sftp.root / "adapter") == []
 
 
 async def test_server_with_another_host_key_is_not_trusted(sftp: SftpStandIn) -> None:
