@@ -8,17 +8,13 @@ from contextlib import AsyncExitStack
 
 import structlog
 
-from activities.breakers import Breakers
 from activities.calls import note_call
-from activities.toolbox import Settlement, Toolbox
-from adapters import registry
 from adapters.transport import ObservedTransport
+from recompense.dependencies import keep_schedules, providers_of, tools_of
 from recompense.observability import configure_logging
-from recompense.payout_run_options import payout_run_tools, run_times
 from recompense.persistence.database import Database
-from recompense.schedules import ensure_schedules, reconciliation_schedules
 from recompense.settings import Settings, load_settings
-from recompense.shadows import ShadowReadings, shadowed
+from recompense.shadows import ShadowReadings
 from recompense.temporal import connect
 from recompense.upkeep import upkeep
 from recompense.workers import make_workers
@@ -40,26 +36,15 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         stack.push_async_callback(transport.aclose)
         readings = ShadowReadings()
         stack.push_async_callback(readings.write, database.engine)
-        tools = Toolbox(
-            database,
-            _providers(settings, transport, readings),
-            Breakers(database),
-            default_provider=settings.default_provider,
-            payout_bank=settings.payout_bank,
-            routing=settings.routing,
-            payout_runs=payout_run_tools(settings, database),
-            settlement=Settlement.of(database, settings.terms_of_settlement),
-        )
+        providers = providers_of(settings, transport, readings)
         client = await connect(settings)
-        daily = reconciliation_schedules(settings.providers, settings.reconcile_at)
-        sweep_seconds = settings.sweep_interval_seconds
-        await ensure_schedules(client, sweep_seconds, run_times(settings), daily)
+        await keep_schedules(client, settings, providers)
         await stack.enter_async_context(upkeep(settings, database.engine, stop))
         writing = asyncio.create_task(readings.keep_writing(database.engine))
         stack.callback(writing.cancel)
         workers = make_workers(
             client,
-            tools,
+            tools_of(settings, database, providers),
             queues=settings.worker_task_queues,
             sandboxed=settings.workflow_sandbox,
             graceful_shutdown_seconds=settings.graceful_shutdown_seconds,
@@ -69,21 +54,6 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         log.info("working", queues=[worker.task_queue for worker in workers])
         await stop.wait()
         log.info("draining")
-
-
-def _providers(
-    settings: Settings, transport: ObservedTransport, readings: ShadowReadings
-) -> registry.Providers:
-    """The providers that this process serves, with their shadows."""
-    names = {*settings.providers, *settings.shadows.values()}
-    configs = {name: settings.provider_config(name) for name in names}
-    served = {
-        name: registry.build(
-            name, configs[name], transport=transport, overrides=settings.policy_overrides.get(name)
-        )
-        for name in settings.providers
-    }
-    return shadowed(served, settings.shadows, configs, readings)
 
 
 async def main() -> None:

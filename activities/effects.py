@@ -18,7 +18,7 @@ from datetime import datetime, timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities import told
+from activities import collecting, told
 from activities.calls import call_port, recorded_calls
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.policies import CallPolicy
@@ -26,7 +26,10 @@ from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
     CallRecord,
+    CancelPayoutCall,
+    CreatePayoutCall,
     Found,
+    Outcome,
     ProviderOperation,
     ProviderPort,
     ReadsEvents,
@@ -170,7 +173,7 @@ class ProviderActivities:
         call: AnyMoneyCall = plan.call.model_copy(update={"send_by": send_by})
         try:
             async with self._guard(plan, call.operation):
-                outcome = await call_port(self._port(plan), call)
+                outcome = await self._call(plan, call)
         except (ProviderUnavailable, OutcomeUnknown) as failure:
             if isinstance(failure, ProviderUnavailable) and await self._goes_elsewhere(
                 plan, right_try, calls
@@ -282,7 +285,16 @@ class ProviderActivities:
             authorization_state=found.authorization_state,
         )
 
+    async def _call(self, plan: EffectPlan, call: AnyMoneyCall) -> Outcome:
+        if self._collects(plan) and isinstance(call, CreatePayoutCall):
+            return await collecting.create(self._tools, plan, call)
+        if self._collects(plan) and isinstance(call, CancelPayoutCall):
+            return await collecting.cancel(self._tools, plan, call)
+        return await call_port(self._port(plan), call)
+
     async def _found(self, plan: EffectPlan) -> Found:
+        if self._collects(plan):
+            return await collecting.look_up(self._tools, plan)
         port = self._port(plan)
         answers = innermost(port)
         if isinstance(answers, ReadsEvents):
@@ -308,6 +320,9 @@ class ProviderActivities:
     ) -> AbstractAsyncContextManager[None]:
         policy = self._tools.providers.policies(plan.provider).breaker
         return self._tools.breakers.guard(plan.provider, operation, policy)
+
+    def _collects(self, plan: EffectPlan) -> bool:
+        return self._tools.providers.capabilities(plan.provider).batch_payouts
 
     def _port(self, plan: EffectPlan) -> ProviderPort:
         return self._tools.providers.port(plan.provider)

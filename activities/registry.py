@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from activities.authorization import AuthorizationActivities
+from activities.bank_files import BankFileActivities
+from activities.batches import BatchActivities
 from activities.captures import CaptureActivities
 from activities.effects import ProviderActivities
 from activities.payout_runs import PayoutRunActivities
@@ -74,7 +76,7 @@ def in_house_activities(tools: Toolbox) -> list[Activity]:
 
 def provider_activities(tools: Toolbox) -> list[Activity]:
     """The activities that call a provider."""
-    provider = ProviderActivities(tools)
+    provider, batches = ProviderActivities(tools), BatchActivities(tools)
     return [
         provider.authorize,
         provider.capture,
@@ -84,6 +86,9 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
         provider.cancel_payout,
         provider.lookup,
         provider.pull,
+        batches.close,
+        batches.submit,
+        BankFileActivities(tools).read,
     ]
 
 

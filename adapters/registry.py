@@ -8,6 +8,7 @@ from typing import Any
 import adapters.adyen
 import adapters.sandbox
 import adapters.stripe
+import adapters.sepa
 from adapters.registration import Provider, Registration
 from adapters.transport import ObservedTransport
 from recompense.contracts.policies import ProviderPolicies
@@ -20,6 +21,7 @@ REGISTRATIONS: Mapping[str, Registration[Any]] = {
     adapters.adyen.REGISTRATION.name: adapters.adyen.REGISTRATION,
     adapters.sandbox.REGISTRATION.name: adapters.sandbox.REGISTRATION,
     adapters.stripe.REGISTRATION.name: adapters.stripe.REGISTRATION,
+    adapters.sepa.REGISTRATION.name: adapters.sepa.REGISTRATION,
 }
 
 EVERY_CALL = "*"
@@ -80,6 +82,11 @@ class Providers:
     def names(self) -> Collection[str]:
         """Who can be called."""
         return self._providers.keys()
+
+    @property
+    def batching(self) -> Collection[str]:
+        """Who takes payouts in files."""
+        return [name for name in self.names if self.capabilities(name).batch_payouts]
 
     def port(self, provider: str) -> ProviderPort:
         """The adapter of a provider. Raises `UnknownProvider`."""

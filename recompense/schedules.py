@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 from temporalio.client import (
@@ -24,6 +24,7 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from recompense.contracts.payout_runs import PayoutRunTriggerInput
+from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.provider import Frozen
 from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
@@ -53,9 +54,10 @@ RELAY_SECONDS = 15.0
 """How soon an event that was stored and not applied is taken up again."""
 
 
-_SKIPPED_WHEN_LATE = SchedulePolicy(
-    overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP_WINDOW
-)
+def _skipped_when_late() -> SchedulePolicy:
+    return SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=_CATCH_UP_WINDOW)
+
+
 _MADE_UP_FOR = SchedulePolicy(
     overlap=ScheduleOverlapPolicy.BUFFER_ALL, catchup_window=_RUN_CATCH_UP_WINDOW
 )
@@ -80,7 +82,7 @@ class PlannedSchedule:
     arguments: Sequence[Frozen]
     spec: ScheduleSpec
     note: str
-    policy: SchedulePolicy = _SKIPPED_WHEN_LATE
+    policy: SchedulePolicy = field(default_factory=_skipped_when_late)
 
     def schedule(self) -> Schedule:
         """The schedule in Temporal's words."""
@@ -185,6 +187,32 @@ def reconciliation_schedules(
         "Check what providers owe us against the journal, and ask again for what stays unknown",
     )
     return (*daily, check)
+
+
+def bank_rail_schedules(
+    providers: Iterable[str], window_seconds: float, files_seconds: float
+) -> tuple[PlannedSchedule, ...]:
+    """The schedules of each bank rail: how often its window closes, and its files are read."""
+    return tuple(
+        planned
+        for name in sorted(providers)
+        for planned in (
+            PlannedSchedule(
+                f"payout-batch/{name}",
+                "SubmitPayoutBatch",
+                (PayoutWindow(provider=name),),
+                _every(window_seconds),
+                f"Send the payouts that wait for {name} in one file",
+            ),
+            PlannedSchedule(
+                f"bank-files/{name}",
+                "ReadBankFiles",
+                (ReadFiles(provider=name),),
+                _every(files_seconds),
+                f"Read the files that {name} has left",
+            ),
+        )
+    )
 
 
 async def ensure_schedules(

@@ -136,6 +136,14 @@ class Settings(BaseSettings):
         gt=0,
         description="How often expired authorizations are voided and money becomes available.",
     )
+    payout_window_seconds: float = Field(
+        3600,
+        gt=0,
+        description="How often a bank rail's window closes: one file for all payouts that wait.",
+    )
+    bank_files_interval_seconds: float = Field(
+        60, gt=0, description="How often the files that a bank has left are read."
+    )
     seal_interval_seconds: float = Field(
         0.2, gt=0, description="How often new ledger entries are sealed."
     )

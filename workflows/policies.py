@@ -43,3 +43,20 @@ def provider_call(provider: str, policy: CallPolicy) -> dict[str, Any]:
         ),
         "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     }
+
+
+def bank_files_call(provider: str) -> dict[str, Any]:
+    """The options of an exchange of files with a bank: minutes, and safe to repeat."""
+    return {
+        "task_queue": provider_task_queue(provider),
+        "start_to_close_timeout": timedelta(minutes=10),
+        "schedule_to_close_timeout": timedelta(minutes=30),
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(seconds=1),
+            backoff_coefficient=2,
+            maximum_interval=timedelta(minutes=1),
+            maximum_attempts=5,
+            non_retryable_error_types=["InvariantBroken", "ProviderAccessDenied"],
+        ),
+        "cancellation_type": ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError
 
@@ -104,17 +106,22 @@ class RelayProviderEvents:
         events = await workflow.execute_local_activity(
             activities.unapplied_events, PageRequest(page_size=RELAY_PAGE), **IN_HOUSE
         )
-        for event in events:
-            try:
-                await workflow.start_child_workflow(
-                    ApplyProviderEvent.run,
-                    event,
-                    id=event_workflow_id(event),
-                    parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                    task_timeout=TASK_TIMEOUT,
-                    static_summary=f"Apply an event of {event.provider}",
-                )
-            except FailureError:
-                # It runs already: that one does the work.
-                continue
+        await start_applying(events)
         return len(events)
+
+
+async def start_applying(events: Sequence[ProviderEventInput]) -> None:
+    """Start a workflow for each stored event."""
+    for event in events:
+        try:
+            await workflow.start_child_workflow(
+                ApplyProviderEvent.run,
+                event,
+                id=event_workflow_id(event),
+                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+                task_timeout=TASK_TIMEOUT,
+                static_summary=f"Apply an event of {event.provider}",
+            )
+        except FailureError:
+            # It runs already: that one does the work.
+            continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from workflows.authorize import AuthorizePayment
+from workflows.bank_rail import ReadBankFiles, SubmitPayoutBatch
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
@@ -30,4 +31,6 @@ WORKFLOWS: list[type] = [
     ReconcileProvider,
     ReconcileDailyTrigger,
     CheckBalances,
+    SubmitPayoutBatch,
+    ReadBankFiles,
 ]

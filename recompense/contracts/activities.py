@@ -10,6 +10,14 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from recompense.contracts.bank_rail import (
+    BatchSubmitted,
+    ClosedWindow,
+    CloseWindow,
+    FilesRead,
+    ReadFiles,
+    SubmitBatch,
+)
 from recompense.contracts.payout_runs import (
     AdvanceRun,
     PayoutRunInput,
@@ -345,6 +353,24 @@ async def make_available(page: PageRequest) -> PageDone:
 @activity.defn(name="provider_event.relay")
 async def unapplied_events(page: PageRequest) -> tuple[ProviderEventInput, ...]:
     """List stored events that nobody has applied yet, oldest first."""
+    raise NotImplementedError
+
+
+@activity.defn(name="provider.close_window")
+async def close_payout_window(window: CloseWindow) -> ClosedWindow:
+    """Take the payouts that wait for a bank into one batch, once for each window."""
+    raise NotImplementedError
+
+
+@activity.defn(name="provider.submit_batch")
+async def submit_payout_batch(submit: SubmitBatch) -> BatchSubmitted:
+    """Deliver a batch's one file; repeating it is safe at any time."""
+    raise NotImplementedError
+
+
+@activity.defn(name="provider.read_bank_files")
+async def read_bank_files(read: ReadFiles) -> FilesRead:
+    """Keep and read the files that a bank has left, and put what they say into the inbox."""
     raise NotImplementedError
 
 

@@ -113,6 +113,7 @@ class ReportFormat(StrEnum):
 
     CSV = "csv"
     NDJSON = "ndjson"
+    CAMT_053 = "camt.053"
 
 
 class Capabilities(Frozen):

@@ -19,6 +19,7 @@ from recompense.persistence.saga_tables import (
     Orphan,
     ProviderEventRow,
 )
+from recompense.persistence.sql_batches import SqlBatches
 from recompense.persistence.sql_rows import SqlRows, parameter
 from recompense.persistence.tables import Capture, Payment, Payout, ReserveTranche
 from recompense.persistence.work import EffectKey
@@ -147,7 +148,7 @@ class SqlOperations(SqlRows):
         return next(iter(found), None)
 
 
-class SqlWork(SqlOperations):
+class SqlWork(SqlOperations, SqlBatches):
     """All of `Work`."""
 
     async def now_if_merchant(

@@ -15,6 +15,7 @@ from sqlmodel import SQLModel
 
 from recompense.contracts.sagas import SagaRef
 from recompense.ledger.postings import Posting
+from recompense.persistence.batch_rows import BatchRows
 from recompense.persistence.saga_tables import (
     BreakerRow,
     JournalRow,
@@ -215,7 +216,7 @@ class InboxRows(Protocol):
         ...
 
 
-class Work(Rows, OperationRows, ResourceRows, InboxRows, Protocol):
+class Work(Rows, OperationRows, ResourceRows, InboxRows, BatchRows, Protocol):
     """One transaction. Whoever opened it commits it: nothing here does."""
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from recompense.persistence.migrations import upgrade
 from tests.replay.stories import STORIES
-from tests.support.platform import Platform, running_platform
+from tests.support.bank import Bank
+from tests.support.platform import Platform, ProviderSetup, running_platform
 from tests.support.postgres import shared_server
 from tests.support.sandbox import running_sandbox
 from tests.support.temporal import running_temporal
@@ -69,7 +70,10 @@ async def main() -> None:
             ) as sandbox,
         ):
             await asyncio.to_thread(upgrade, postgres.url())
-            async with running_platform(temporal, postgres.url(), sandbox) as platform:
+            beside = {"sepa": ProviderSetup(Bank(root / "bank").config, {})}
+            async with running_platform(
+                temporal, postgres.url(), sandbox, beside=beside
+            ) as platform:
                 await record(platform, sys.argv[1:])
 
 

@@ -12,6 +12,7 @@ from temporalio.client import WorkflowFailureError
 
 from recompense.contracts.payout_runs import PayoutRunInput, PayoutRunTriggerInput, RunReview
 from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
+from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     CaptureInput,
@@ -30,9 +31,11 @@ from recompense.desk import SagaDesk, UnknownSaga, reconciliations
 from recompense.desk.models import ShownState
 from recompense.domain.ids import IdPrefix, new_id
 from tests.support.payout_runs import merchant_with
+from tests.support.bank import A_PAYEE, bank_of
 from tests.support.platform import MERCHANT, Platform, authorize_input
 from tests.support.scenes import stored_event
 from workflows.authorize import AuthorizePayment
+from workflows.bank_rail import ReadBankFiles, SubmitPayoutBatch
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
@@ -385,6 +388,29 @@ async def an_event(platform: Platform, effect_key: str) -> str:
     return workflow_id
 
 
+async def sent_window(platform: Platform) -> str:
+    """A window with a payout in it, whose file is delivered."""
+    payout = await a_payout(platform, amount=400, token=A_PAYEE, provider="sepa")
+    await platform.decide(Payout, payout)
+    return await _clockwork(platform, SubmitPayoutBatch, PayoutWindow(provider="sepa"))
+
+
+async def told_by_a_bank(platform: Platform) -> str:
+    """A bank's word on that payout is read and applied."""
+    bank = bank_of(platform)
+    for transfer in bank.take():
+        bank.pays(transfer)
+    return await _clockwork(platform, ReadBankFiles, ReadFiles(provider="sepa"))
+
+
+async def _clockwork(platform: Platform, workflow: Any, argument: Any) -> str:
+    workflow_id = f"recorded/{new_id(IdPrefix.EVENT)}"
+    await platform.client.execute_workflow(
+        workflow.run, argument, id=workflow_id, task_queue=SAGA_TASK_QUEUE
+    )
+    return workflow_id
+
+
 STORIES: tuple[Story, ...] = (
     swept,
     authorized,
@@ -415,5 +441,7 @@ STORIES: tuple[Story, ...] = (
     reconciled,
     reconciled_daily,
     checked_balances,
+    sent_window,
+    told_by_a_bank,
 )
 """The sweep comes first, while there is one payment to be swept."""

@@ -20,10 +20,10 @@ from recompense.persistence.saga_tables import (
 from recompense.persistence.tables import Capture, Merchant, Payment, Payout, ReserveTranche
 from recompense.persistence.views import AUTHORIZED_STATUSES
 from recompense.persistence.work import EffectKey
-from tests.simulation.memory_rows import MemoryRows
+from tests.simulation.memory_batches import MemoryBatches
 
 
-class MemoryWork(MemoryRows):
+class MemoryWork(MemoryBatches):
     """All of `Work`."""
 
     # Operations and the journal

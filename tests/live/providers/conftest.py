@@ -12,7 +12,9 @@ import psycopg
 import pytest
 
 from recompense.persistence.migrations import upgrade
+from recompense.schedules import bank_rail_schedules
 from tests.conformance.cases import case_name, listed, needs_of, why_not
+from tests.conformance.targets import Target
 from tests.live.conftest import HASTY
 from tests.live.providers.world import WORLDS, Stage, World
 from tests.support.api import WEBHOOK_SECRET, make_parts, served
@@ -92,7 +94,20 @@ async def _workers(
             beside={target.provider: ProviderSetup(config, world.policies)},
             default_provider=target.provider,
         ) as platform:
-            yield platform
+            async with _rail(platform, target):
+                yield platform
+
+
+@asynccontextmanager
+async def _rail(platform: Platform, target: Target) -> AsyncIterator[None]:
+    """The schedules of a bank rail, whose window closes every second."""
+    rails = [target.provider] if target.capabilities.batch_payouts else []
+    planned = bank_rail_schedules(rails, 1, 1)
+    for schedule in planned:
+        await platform.client.create_schedule(schedule.schedule_id, schedule.schedule())
+    yield
+    for schedule in planned:
+        await platform.client.get_schedule_handle(schedule.schedule_id).delete()
 
 
 @pytest.fixture
