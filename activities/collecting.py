@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from activities import told
 from activities.toolbox import Toolbox
+from recompense.contracts.port_extras import ReadsEvents
 from recompense.contracts.provider import (
     Absent,
     Approved,
@@ -20,7 +21,6 @@ from recompense.contracts.provider import (
     PayoutState,
     Pending,
     ProviderOperation,
-    ReadsEvents,
 )
 from recompense.contracts.steps import EffectPlan
 from recompense.domain.failures import (

@@ -22,6 +22,7 @@ from activities import collecting, told
 from activities.calls import call_port, recorded_calls
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.policies import CallPolicy
+from recompense.contracts.port_extras import ReadsEvents, innermost
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
@@ -32,9 +33,7 @@ from recompense.contracts.provider import (
     Outcome,
     ProviderOperation,
     ProviderPort,
-    ReadsEvents,
     Unknown,
-    innermost,
 )
 from recompense.contracts.sagas import Verdict
 from recompense.contracts.steps import AnswerSource, EffectAnswer, EffectPlan

@@ -5,7 +5,8 @@ is called.
 from __future__ import annotations
 
 from activities.toolbox import Toolbox
-from recompense.contracts.provider import Found, ProviderEvent, ReadsEvents
+from recompense.contracts.port_extras import ReadsEvents
+from recompense.contracts.provider import Found, ProviderEvent
 from recompense.contracts.steps import EffectPlan
 from recompense.persistence import journal
 from recompense.persistence.saga_tables import JournalRow, ProviderEventRow

@@ -7,8 +7,8 @@ from typing import Any
 
 import adapters.adyen
 import adapters.sandbox
-import adapters.stripe
 import adapters.sepa
+import adapters.stripe
 from adapters.registration import Provider, Registration
 from adapters.transport import ObservedTransport
 from recompense.contracts.policies import ProviderPolicies

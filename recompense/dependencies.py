@@ -58,9 +58,7 @@ def tools_of(settings: Settings, database: Database, providers: registry.Provide
     )
 
 
-async def keep_schedules(
-    client: Client, settings: Settings, providers: registry.Providers
-) -> None:
+async def keep_schedules(client: Client, settings: Settings, providers: registry.Providers) -> None:
     """Make and update all that runs by the clock. Raises `RPCError`, as `ensure_schedules` does."""
     rails = bank_rail_schedules(
         providers.batching, settings.payout_window_seconds, settings.bank_files_interval_seconds

@@ -23,8 +23,8 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
+from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.provider import Frozen
 from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput

@@ -11,26 +11,23 @@ from __future__ import annotations
 import base64
 import binascii
 import os
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict, SettingsError
+from pydantic_settings import NoDecode, SettingsConfigDict, SettingsError
 
-from recompense.contracts.payout_runs import RUN_NAME_PATTERN
 from recompense.contracts.reconciliation import SANDBOX_TERMS, SettlementTerms
-from recompense.domain.calendar import DEFAULT_CALENDAR, is_calendar, is_time_zone
 from recompense.domain.terms import RoutingTerms
+from recompense.finance_settings import CommaSeparated, FinanceSettings
 from recompense.stack.files import DamagedFile, Secrets, StackFile, StackPaths
 
 PAYLOAD_KEY_BYTES = 32
 LOOPBACK = "127.0.0.1"
 
 Port = Annotated[int, Field(ge=1, le=65_535)]
-CommaSeparated = Annotated[tuple[str, ...], NoDecode]
 
 
 def _on_loopback(port_field: str) -> Any:  # noqa: ANN401 - what pydantic's Field returns
@@ -42,7 +39,7 @@ class InvalidSettings(ValueError):
     """A setting cannot work; the message names it, one line for each."""
 
 
-class Settings(BaseSettings):
+class Settings(FinanceSettings):
     """The configuration of one process. Durations carry their unit in their name."""
 
     model_config = SettingsConfigDict(
@@ -136,14 +133,6 @@ class Settings(BaseSettings):
         gt=0,
         description="How often expired authorizations are voided and money becomes available.",
     )
-    payout_window_seconds: float = Field(
-        3600,
-        gt=0,
-        description="How often a bank rail's window closes: one file for all payouts that wait.",
-    )
-    bank_files_interval_seconds: float = Field(
-        60, gt=0, description="How often the files that a bank has left are read."
-    )
     seal_interval_seconds: float = Field(
         0.2, gt=0, description="How often new ledger entries are sealed."
     )
@@ -219,49 +208,6 @@ class Settings(BaseSettings):
         None,
         description="Secret that signs the sandbox's webhooks; two, comma separated, to rotate.",
     )
-    payout_bank: str = Field(
-        "main", description="Name of the bank account that payouts leave, `bank:<name>:cash`."
-    )
-    payout_run_approval: Literal["always", "never"] = Field(
-        "always", description="Whether a person approves each payout run."
-    )
-    payout_run_schedules: CommaSeparated = Field(
-        default=("daily", "weekly", "monthly"),
-        description="Names of the payout runs that a schedule starts, comma separated.",
-    )
-    payout_run_time: Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = Field(
-        "06:00", description="When schedules make payout runs, `HH:MM`; a time that no clock skips."
-    )
-    payout_run_time_zone: str = Field(
-        "UTC",
-        description="Time zone of that time, of business dates, and of cut-offs that name none.",
-    )
-    payout_run_calendar: str = Field(
-        DEFAULT_CALENDAR,
-        description="Whose business days payout runs have: a country (ISO 3166-1), a market such as"
-        " `ECB`, or `every-day`. Also for merchants in countries without a calendar.",
-    )
-    payout_run_interval_seconds: float | None = Field(
-        None,
-        gt=0,
-        description="Fire every so many seconds instead, for demonstrations; a business date is run"
-        " once all the same.",
-    )
-    settlement_terms: dict[str, SettlementTerms] = Field(
-        default={},
-        description="What was agreed with each provider about its settlement (what its reports"
-        " hold, its fees, how long a report may take), by provider, as a JSON object.",
-    )
-    reconcile_at: str = Field(
-        "06:00",
-        pattern=r"^([01]\d|2[0-3]):[0-5]\d$",
-        description="When each provider's report of the day before is reconciled, UTC.",
-    )
-    write_off_approval_above: int = Field(
-        10_000,
-        ge=0,
-        description="Above this many minor units a second person has to approve a write-off.",
-    )
     webhook_allow_private_targets: bool = Field(
         False, description="Deliver webhooks to private and loopback addresses and over plain HTTP."
     )
@@ -272,27 +218,6 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = Field(
         "json", description="Log lines for machines, or for people."
     )
-
-    @field_validator("payout_run_time_zone")
-    @classmethod
-    def _check_zone(cls, name: str) -> str:
-        if not is_time_zone(name):
-            raise ValueError("is no zone of the IANA database")
-        return name
-
-    @field_validator("payout_run_calendar")
-    @classmethod
-    def _check_calendar(cls, code: str) -> str:
-        if not is_calendar(code):
-            raise ValueError("is neither a country or market with a calendar, nor every-day")
-        return code
-
-    @field_validator("payout_run_schedules")
-    @classmethod
-    def _check_names(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        if any(re.fullmatch(RUN_NAME_PATTERN, name) is None for name in names):
-            raise ValueError("a payout run's name is 1 to 40 of a-z, 0-9 and -")
-        return names
 
     @field_validator(
         "worker_task_queues",

@@ -15,7 +15,8 @@ from api.openapi import refusals
 from api.pages import json_response
 from api.parts import parts_of
 from api.problems import Problem
-from recompense.contracts.provider import WebhookRefused, verified_events
+from recompense.contracts.port_extras import verified_events
+from recompense.contracts.provider import WebhookRefused
 from recompense.contracts.sagas import ProviderEventInput
 from recompense.persistence import inbox
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from recompense.contracts.port_extras import ReadsEvents
 from recompense.contracts.provider import (
     AnyMoneyCall,
     Approved,
@@ -20,7 +21,6 @@ from recompense.contracts.provider import (
     Pending,
     ProviderOperation,
     ProviderPort,
-    ReadsEvents,
     RefundCall,
     VoidCall,
 )

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from adapters.registry import build, registration
 from adapters.transport import ObservedTransport
 from recompense.contracts.policies import ProviderPolicies
+from recompense.contracts.port_extras import ReadsEvents
 from recompense.contracts.provider import (
     AnyMoneyCall,
     Approved,
@@ -27,7 +28,6 @@ from recompense.contracts.provider import (
     Pending,
     ProviderOperation,
     ProviderPort,
-    ReadsEvents,
     RefundCall,
     VoidCall,
 )

@@ -3,20 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
-from datetime import date
-from typing import Any
 
-from temporalio.client import WorkflowFailureError
-
-from recompense.contracts.payout_runs import PayoutRunInput, PayoutRunTriggerInput, RunReview
-from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
-from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     CaptureInput,
-    PayoutInput,
     PayoutReview,
     PayoutReviewDecision,
     RefundInput,
@@ -26,22 +17,26 @@ from recompense.contracts.sagas import (
     VoidInput,
 )
 from recompense.contracts.steps import ForgetOrphans
-from recompense.contracts.words import AnySagaInput
-from recompense.desk import SagaDesk, UnknownSaga, reconciliations
-from recompense.desk.models import ShownState
+from recompense.desk import SagaDesk
 from recompense.domain.ids import IdPrefix, new_id
-from tests.support.payout_runs import merchant_with
-from tests.support.bank import A_PAYEE, bank_of
-from tests.support.platform import MERCHANT, Platform, authorize_input
+from tests.replay.finance_stories import (
+    checked_balances,
+    payout_run,
+    reconciled,
+    reconciled_daily,
+    rejected_payout_run,
+    sent_window,
+    told_by_a_bank,
+    triggered_payout_run,
+)
+from tests.replay.story_steps import a_payment, a_payout, an_event, ended, run_once, until_parked
+from tests.support.platform import Platform, authorize_input
 from tests.support.scenes import stored_event
 from workflows.authorize import AuthorizePayment
-from workflows.bank_rail import ReadBankFiles, SubmitPayoutBatch
 from workflows.capture import CapturePayment
 from workflows.orphans import ForgetOrphansOfSaga
 from workflows.payout import Payout
-from workflows.payout_run import PayoutRun
-from workflows.payout_run_trigger import PayoutRunTrigger
-from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
+from workflows.provider_events import RelayProviderEvents
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability
 from workflows.void import VoidAuthorization
@@ -214,7 +209,7 @@ async def forgotten_orphans(platform: Platform) -> str:
     payment = authorize_input()
     await platform.decide(AuthorizePayment, payment)
     told = ForgetOrphans(saga=payment.ref(), actor="ops", reason="undone there")
-    return await _run(platform, ForgetOrphansOfSaga.run, told)
+    return await run_once(platform, ForgetOrphansOfSaga.run, told)
 
 
 async def relayed(platform: Platform) -> str:
@@ -223,7 +218,7 @@ async def relayed(platform: Platform) -> str:
     await platform.rows_changed(
         "UPDATE provider_events SET received_at = now() - interval '1 minute'"
     )
-    return await _run(platform, RelayProviderEvents.run)
+    return await run_once(platform, RelayProviderEvents.run)
 
 
 async def released_availability(platform: Platform) -> str:
@@ -234,7 +229,7 @@ async def released_availability(platform: Platform) -> str:
         "UPDATE captures SET available_at = now() - interval '1 minute'"
         " WHERE available_at IS NOT NULL"
     )
-    workflow_id = await _run(platform, ReleaseAvailability.run, SweepInput())
+    workflow_id = await run_once(platform, ReleaseAvailability.run, SweepInput())
     await platform.rows_changed("UPDATE merchants SET availability_rule = 'on_capture'")
     return workflow_id
 
@@ -245,14 +240,6 @@ async def _reviewed_payout(platform: Platform, decision: PayoutReviewDecision) -
     word = PayoutReview(decision=decision, actor="chief")
     await platform.handle(payout).execute_update("review", word)
     return await ended(platform, payout)
-
-
-async def _run(platform: Platform, workflow: Any, *arguments: object) -> str:
-    workflow_id = new_id(IdPrefix.EVENT)
-    await platform.client.execute_workflow(
-        workflow, args=arguments, id=workflow_id, task_queue=SAGA_TASK_QUEUE
-    )
-    return workflow_id
 
 
 async def swept(platform: Platform) -> str:
@@ -266,149 +253,6 @@ async def swept(platform: Platform) -> str:
     )
     await handle.result()
     return handle.id
-
-
-async def payout_run(platform: Platform) -> str:
-    """A run of two items, approved by a second person; one of the two is refused by its bank."""
-    run = await _frozen_run(platform, "recorded")
-    word = RunReview(decision="approve", actor="chief", reason="checked")
-    handle = platform.client.get_workflow_handle(run.workflow_id)
-    await handle.execute_update("review", word)
-    await handle.result()
-    return run.workflow_id
-
-
-async def rejected_payout_run(platform: Platform) -> str:
-    """A run that a second person did not want."""
-    run = await _frozen_run(platform, "unwanted")
-    handle = platform.client.get_workflow_handle(run.workflow_id)
-    await handle.execute_update("review", RunReview(decision="reject", actor="chief"))
-    await handle.result()
-    return run.workflow_id
-
-
-async def triggered_payout_run(platform: Platform) -> str:
-    """What a schedule starts: here for a day on which nobody is due."""
-    return await _run(platform, PayoutRunTrigger.run, PayoutRunTriggerInput(name="nobody"))
-
-
-async def _frozen_run(platform: Platform, name: str) -> PayoutRunInput:
-    for token in ("tok_ok", "tok_closed_account"):
-        await merchant_with(platform.database, {"EUR": 700}, schedule=name, token=token)
-    run = PayoutRunInput(name=name, business_date=date(2026, 11, 27), requested_by="finance")
-    handle = await platform.client.start_workflow(
-        PayoutRun.run, run, id=run.workflow_id, task_queue=SAGA_TASK_QUEUE
-    )
-    await handle.execute_update("decision", id="decision")
-    return run
-
-
-async def reconciled(platform: Platform) -> str:
-    """A report whose lines agree."""
-    await a_payment(platform, capture_method="automatic")
-    return await _reconciled(platform, date(2026, 11, 24))
-
-
-async def reconciled_daily(platform: Platform) -> str:
-    """The schedule's own start of a reconciliation."""
-    await _settled(platform, date(2026, 11, 26))
-    daily = ReconcileDaily(provider="sandbox", report_date=date(2026, 11, 26))
-    return await _run(platform, RECONCILE_DAILY, daily)
-
-
-async def checked_balances(platform: Platform) -> str:
-    """The hourly check."""
-    return await _run(platform, CHECK_BALANCES)
-
-
-async def _settled(platform: Platform, day: date) -> None:
-    body = {"date": day.isoformat()}
-    platform.sandbox.http.post("/_control/settle", json=body).raise_for_status()
-
-
-async def _reconciled(platform: Platform, day: date) -> str:
-    await _settled(platform, day)
-    given = await reconciliations.begin(
-        platform.database,
-        new_id(IdPrefix.RECONCILIATION),
-        provider="sandbox",
-        report_date=day,
-        requested_by="finance",
-    )
-    await reconciliations.start(platform.client, given)
-    await platform.client.get_workflow_handle(given.workflow_id).result()
-    return given.workflow_id
-
-
-async def a_payment(platform: Platform, **changes: object) -> dict[str, Any]:
-    """An authorized payment, and what an operation on it has to name."""
-    payment = authorize_input(**changes)
-    await platform.decide(AuthorizePayment, payment)
-    return {
-        "payment_id": payment.payment_id,
-        "merchant_id": MERCHANT,
-        "requested_by": "backend",
-    }
-
-
-async def ended(platform: Platform, saga: AnySagaInput) -> str:
-    """The workflow id of a saga, once its run has ended in whatever way."""
-    with contextlib.suppress(WorkflowFailureError):
-        await platform.handle(saga).result()
-    return saga.ref().saga_id
-
-
-async def until_parked(desk: SagaDesk, saga: AnySagaInput) -> None:
-    """Wait for a saga's question."""
-    while True:
-        try:
-            if (await desk.show(saga.ref().saga_id)).state is ShownState.PARKED:
-                return
-        except UnknownSaga:
-            pass
-        await asyncio.sleep(0.2)
-
-
-async def a_payout(platform: Platform, **changes: object) -> PayoutInput:
-    """A payout of money that is there."""
-    await a_payment(platform, capture_method="automatic")
-    values = {"amount": 1_000, "currency": "EUR", "token": "tok_ok", "requested_by": "finance"}
-    return PayoutInput.model_validate(
-        {"payout_id": new_id(IdPrefix.PAYOUT), "merchant_id": MERCHANT, **values, **changes}
-    )
-
-
-async def an_event(platform: Platform, effect_key: str) -> str:
-    """Store an event as the API does, and apply it: the id of the workflow that did."""
-    event = await stored_event(platform, effect_key)
-    workflow_id = f"provider-event/sandbox/{event.event_id}"
-    await platform.client.execute_workflow(
-        ApplyProviderEvent.run, event, id=workflow_id, task_queue=SAGA_TASK_QUEUE
-    )
-    return workflow_id
-
-
-async def sent_window(platform: Platform) -> str:
-    """A window with a payout in it, whose file is delivered."""
-    payout = await a_payout(platform, amount=400, token=A_PAYEE, provider="sepa")
-    await platform.decide(Payout, payout)
-    return await _clockwork(platform, SubmitPayoutBatch, PayoutWindow(provider="sepa"))
-
-
-async def told_by_a_bank(platform: Platform) -> str:
-    """A bank's word on that payout is read and applied."""
-    bank = bank_of(platform)
-    for transfer in bank.take():
-        bank.pays(transfer)
-    return await _clockwork(platform, ReadBankFiles, ReadFiles(provider="sepa"))
-
-
-async def _clockwork(platform: Platform, workflow: Any, argument: Any) -> str:
-    workflow_id = f"recorded/{new_id(IdPrefix.EVENT)}"
-    await platform.client.execute_workflow(
-        workflow.run, argument, id=workflow_id, task_queue=SAGA_TASK_QUEUE
-    )
-    return workflow_id
 
 
 STORIES: tuple[Story, ...] = (

@@ -378,8 +378,6 @@ class ModelProvider:
         payout.payout_state = PayoutState.RETURNED
         self._announce(payout, always=True)
 
-    # Webhooks
-
     def _announce(self, effect: Effect, *, always: bool = False) -> None:
         after = self.habits.webhook_after_seconds
         if after is None and not always:

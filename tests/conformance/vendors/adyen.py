@@ -13,12 +13,8 @@ from typing import Any
 
 from adapters.registry import build
 from adapters.transport import ObservedTransport
-from recompense.contracts.provider import (
-    MoneyCall,
-    ProviderEvent,
-    ProviderOperation,
-    verified_events,
-)
+from recompense.contracts.port_extras import verified_events
+from recompense.contracts.provider import MoneyCall, ProviderEvent, ProviderOperation
 from tests.conformance.targets import Delivery, Effect, Meaning, StandIn, Target
 from tests.support.adyen import signing
 from tests.support.adyen.server import Adyen, running_adyen

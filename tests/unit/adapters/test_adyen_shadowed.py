@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters.registry import build
 from adapters.shadow import ReplayTransport, ShadowedPort
-from recompense.contracts.provider import ReadsEvents, innermost, verified_events
+from recompense.contracts.port_extras import ReadsEvents, innermost, verified_events
 from tests.support.adyen.signing import ACCOUNT, HMAC_KEY, item, standard
 
 CONFIG: dict[str, Any] = {

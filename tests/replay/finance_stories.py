@@ -1,0 +1,109 @@
+"""Stories of what runs by the calendar: payout runs, reconciliations, a bank rail's files."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
+from recompense.contracts.payout_runs import PayoutRunInput, PayoutRunTriggerInput, RunReview
+from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
+from recompense.contracts.sagas import (
+    SAGA_TASK_QUEUE,
+)
+from recompense.desk import reconciliations
+from recompense.domain.ids import IdPrefix, new_id
+from tests.replay.story_steps import a_payment, a_payout, run_once
+from tests.support.bank import A_PAYEE, bank_of
+from tests.support.payout_runs import merchant_with
+from tests.support.platform import Platform
+from workflows.bank_rail import ReadBankFiles, SubmitPayoutBatch
+from workflows.payout import Payout
+from workflows.payout_run import PayoutRun
+from workflows.payout_run_trigger import PayoutRunTrigger
+
+
+async def payout_run(platform: Platform) -> str:
+    """A run of two items, approved by a second person; one of the two is refused by its bank."""
+    run = await _frozen_run(platform, "recorded")
+    word = RunReview(decision="approve", actor="chief", reason="checked")
+    handle = platform.client.get_workflow_handle(run.workflow_id)
+    await handle.execute_update("review", word)
+    await handle.result()
+    return run.workflow_id
+
+
+async def rejected_payout_run(platform: Platform) -> str:
+    """A run that a second person did not want."""
+    run = await _frozen_run(platform, "unwanted")
+    handle = platform.client.get_workflow_handle(run.workflow_id)
+    await handle.execute_update("review", RunReview(decision="reject", actor="chief"))
+    await handle.result()
+    return run.workflow_id
+
+
+async def triggered_payout_run(platform: Platform) -> str:
+    """What a schedule starts: here for a day on which nobody is due."""
+    return await run_once(platform, PayoutRunTrigger.run, PayoutRunTriggerInput(name="nobody"))
+
+
+async def _frozen_run(platform: Platform, name: str) -> PayoutRunInput:
+    for token in ("tok_ok", "tok_closed_account"):
+        await merchant_with(platform.database, {"EUR": 700}, schedule=name, token=token)
+    run = PayoutRunInput(name=name, business_date=date(2026, 11, 27), requested_by="finance")
+    handle = await platform.client.start_workflow(
+        PayoutRun.run, run, id=run.workflow_id, task_queue=SAGA_TASK_QUEUE
+    )
+    await handle.execute_update("decision", id="decision")
+    return run
+
+
+async def reconciled(platform: Platform) -> str:
+    """A report whose lines agree."""
+    await a_payment(platform, capture_method="automatic")
+    return await _reconciled(platform, date(2026, 11, 24))
+
+
+async def reconciled_daily(platform: Platform) -> str:
+    """The schedule's own start of a reconciliation."""
+    await _settled(platform, date(2026, 11, 26))
+    daily = ReconcileDaily(provider="sandbox", report_date=date(2026, 11, 26))
+    return await run_once(platform, RECONCILE_DAILY, daily)
+
+
+async def checked_balances(platform: Platform) -> str:
+    """The hourly check."""
+    return await run_once(platform, CHECK_BALANCES)
+
+
+async def _settled(platform: Platform, day: date) -> None:
+    body = {"date": day.isoformat()}
+    platform.sandbox.http.post("/_control/settle", json=body).raise_for_status()
+
+
+async def _reconciled(platform: Platform, day: date) -> str:
+    await _settled(platform, day)
+    given = await reconciliations.begin(
+        platform.database,
+        new_id(IdPrefix.RECONCILIATION),
+        provider="sandbox",
+        report_date=day,
+        requested_by="finance",
+    )
+    await reconciliations.start(platform.client, given)
+    await platform.client.get_workflow_handle(given.workflow_id).result()
+    return given.workflow_id
+
+
+async def sent_window(platform: Platform) -> str:
+    """A window with a payout in it, whose file is delivered."""
+    payout = await a_payout(platform, amount=400, token=A_PAYEE, provider="sepa")
+    await platform.decide(Payout, payout)
+    return await run_once(platform, SubmitPayoutBatch.run, PayoutWindow(provider="sepa"))
+
+
+async def told_by_a_bank(platform: Platform) -> str:
+    """A bank's word on that payout is read and applied."""
+    bank = bank_of(platform)
+    for transfer in bank.take():
+        bank.pays(transfer)
+    return await run_once(platform, ReadBankFiles.run, ReadFiles(provider="sepa"))
