@@ -261,6 +261,14 @@ class CreateReconciliation(Body):
     date: ReportDate
 
 
+class AssignBreak(Body):
+    """Say who looks into a break; null: nobody in particular."""
+
+    model_config = _example(assignee="finance-1")
+
+    assignee: Annotated[str, Field(min_length=1, max_length=200)] | None
+
+
 class ResolveBreak(Body):
     """Repair a break."""
 

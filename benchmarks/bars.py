@@ -200,6 +200,13 @@ _DEMO = {
     ),
 }
 
+_RECONCILE = {
+    "reconcile.copy": Definition(
+        "reconciliation of a large report", "ratio to COPY of the same file", _most(6)
+    ),
+    "reconcile.memory": Definition("the same, its process's memory", "resident", _most(300), "MB"),
+}
+
 _OVERLOAD = {
     "overload.latency": Definition(
         "p95 of what is accepted, with three times the capacity offered",
@@ -254,6 +261,7 @@ FIGURES: Mapping[str, Definition] = {
     **_DEMO,
     **_CACHE,
     **_RUNS,
+    **_RECONCILE,
     **_WARM,
 }
 """All figures by their key, in the order in which they are printed."""

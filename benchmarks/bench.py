@@ -11,13 +11,22 @@ from benchmarks.statistics import Spread
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """How much is filled in: payments of `growth`, items of `runs`, lines of `reconcile`."""
+
+    payments: int
+    items: int
+    lines: int
+
+
+@dataclass(frozen=True)
 class Bench:
     """One run of the benchmarks, as its parts see it."""
 
     result: Result
     rounds: int
     seconds: float
-    payments: int
+    sizes: Sizes
     told: Callable[[str], None]
 
     def note(self, key: str, value: float | Spread, note: str = "") -> None:

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import report, results
+from benchmarks.bench import Sizes
 from benchmarks.runner import OF_ANOTHER, PARTS, run_parts
 
 app = typer.Typer(
@@ -39,6 +40,12 @@ def run(
     payments: Annotated[
         int, typer.Option(envvar="BENCH_PAYMENTS", min=1_000, help="Payments that growth fills in.")
     ] = 1_000_000,
+    items: Annotated[
+        int, typer.Option(envvar="BENCH_ITEMS", min=100, help="Items of the long payout run.")
+    ] = 1_000,
+    lines: Annotated[
+        int, typer.Option(envvar="BENCH_LINES", min=1_000, help="Lines of the report.")
+    ] = 200_000,
 ) -> None:
     """Measure, print every figure beside its bar, keep the result and its plots."""
     console = _console()
@@ -49,7 +56,8 @@ def run(
         if name not in PARTS:
             console.print(f"There is no part {name!r}; there are: {', '.join(PARTS)}.")
             raise typer.Exit(WRONG_USE)
-    result = asyncio.run(run_parts(chosen, rounds, seconds, payments, Console(stderr=True)))
+    sizes = Sizes(payments, items, lines)
+    result = asyncio.run(run_parts(chosen, rounds, seconds, sizes, Console(stderr=True)))
     console.print(report.table(result))
     for name, why in result.failures.items():
         console.print(f"[bold red]{name} could not be measured:[/] {why}", highlight=False)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from benchmarks import plots
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Sizes
 from benchmarks.parts import (
     authorize,
     cache,
@@ -21,6 +21,7 @@ from benchmarks.parts import (
     ledger,
     overload,
     profile,
+    reconcile,
     recovery,
     runs,
     scale,
@@ -48,6 +49,7 @@ PARTS: Mapping[str, Part] = {
     "demo": demo.measure,
     "cache": cache.measure,
     "runs": runs.measure,
+    "reconcile": reconcile.measure,
     "growth": growth.measure,
     "profile": profile.measure,
 }
@@ -58,7 +60,7 @@ OF_ANOTHER = frozenset({"latency", "cpu"})
 
 
 async def run_parts(
-    names: Sequence[str], rounds: int, seconds: float, payments: int, console: Console
+    names: Sequence[str], rounds: int, seconds: float, sizes: Sizes, console: Console
 ) -> Result:
     """Run these parts and keep the result after each."""
     result = new_result(names)
@@ -79,7 +81,7 @@ async def run_parts(
                     console.print(f"{name}: {what}", highlight=False)
 
             begun = time.monotonic()
-            await _guarded(name, Bench(result, rounds, seconds, payments, told), console)
+            await _guarded(name, Bench(result, rounds, seconds, sizes, told), console)
             took[name] = round(time.monotonic() - begun, 1)
             result.series["seconds"] = took
             result.save()

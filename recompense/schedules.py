@@ -126,7 +126,7 @@ NO_RUNS = RunTimes()
 def planned_schedules(sweep_seconds: float, runs: RunTimes) -> tuple[PlannedSchedule, ...]:
     """All schedules; `sweep_seconds` is how often the sweeps run."""
     return (
-        *(_planned_run(name, runs) for name in runs.names),
+        *(payout_run_schedule(name, runs) for name in runs.names),
         PlannedSchedule(
             "sweep-authorizations",
             "SweepAuthorizations",
@@ -151,7 +151,8 @@ def planned_schedules(sweep_seconds: float, runs: RunTimes) -> tuple[PlannedSche
     )
 
 
-def _planned_run(name: str, runs: RunTimes) -> PlannedSchedule:
+def payout_run_schedule(name: str, runs: RunTimes) -> PlannedSchedule:
+    """The schedule that makes the payout run of this name."""
     return PlannedSchedule(
         f"{RUN_SCHEDULE_PREFIX}{name}",
         "PayoutRunTrigger",

@@ -21,7 +21,7 @@ from api.operations import wait_of
 from api.pages import Page, PageQuery, json_response, page
 from api.parts import parts_of
 from api.problems import RETRY_SOON, Problem, of_refusal
-from api.requests import CreateReconciliation, ResolveBreak
+from api.requests import AssignBreak, CreateReconciliation, ResolveBreak
 from recompense.contracts.reconciliation import (
     BreakAction,
     BreakKind,
@@ -46,6 +46,7 @@ _WRITERS = allows(Scope.OPS_WRITE)
 _KEY = Depends(require_key)
 _CreateBody = JsonBody(CreateReconciliation)
 _ResolveBody = JsonBody(ResolveBreak)
+_AssignBody = JsonBody(AssignBreak)
 _PATIENCE_SECONDS = 2.5
 
 
@@ -62,6 +63,7 @@ class BreakQuery(PageQuery):
     status: Literal["open", "resolved"] | None = None
     kind: BreakKind | None = None
     provider: str | None = Field(default=None, max_length=40, pattern=r"^[a-z0-9_-]+$")
+    assignee: str | None = Field(default=None, max_length=200, pattern=r"^[^\0]+$")
 
 
 @router.post(
@@ -133,6 +135,7 @@ async def list_breaks(request: Request, query: Annotated[BreakQuery, Query()]) -
             provider=query.provider,
             before=query.after,
             limit=query.limit,
+            assignee=query.assignee,
         )
     return page(found, query.limit, break_view, lambda row: row.id)
 
@@ -171,6 +174,38 @@ async def resolve_break(
         return await _resolved(request, break_id, asked, body.reason)
 
     return await parts_of(request).idempotency.once(claim, perform)
+
+
+@router.post(
+    "/v1/breaks/{break_id}/assign",
+    dependencies=[_WRITERS, _KEY],
+    **acts(BreakView, "Assign a break"),
+    openapi_extra=body_of(AssignBreak),
+)
+async def assign_break(
+    request: Request, break_id: str, body: Annotated[AssignBreak, Depends(_AssignBody)]
+) -> Response:
+    """Say who looks into an open break, or that nobody does. Recorded with who said so."""
+    _refuse_bound(request)
+    await _break(request, break_id)
+
+    async def perform(_: Held) -> Answer:
+        return await _assigned(request, break_id, body.assignee)
+
+    return await parts_of(request).idempotency.once(claim_for(request), perform)
+
+
+async def _assigned(request: Request, break_id: str, assignee: str | None) -> Answer:
+    actor = caller_of(request).subject
+    try:
+        async with parts_of(request).database.transaction() as session:
+            row = await breaks.assign(session, break_id, assignee, actor=actor)
+    except Refused as refused:
+        refusal = Refusal(code=refused.code, message=refused.message)
+        return answers.of_problem(of_refusal(refusal), request.state.request_id)
+    if row is None:
+        raise Problem("not_found")
+    return Answer(200, break_view(row).model_dump_json(), f"/v1/breaks/{row.id}")
 
 
 async def _reconciled(

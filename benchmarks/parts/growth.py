@@ -38,7 +38,7 @@ async def measure(bench: Bench) -> None:
         await warm_up(asks, bench.told)
         copies = await asyncio.to_thread(_prepare, lab, pattern)
         filled = 0
-        for size in _sizes(bench.payments):
+        for size in _sizes(bench.sizes.payments):
             await _fill(bench, lab, copies, filled + 1, size)
             filled = size
             measured[size] = await _measure(bench, lab, asks, f"{size} payments")
@@ -48,7 +48,7 @@ async def measure(bench: Bench) -> None:
             "ten": platform_ask([api], token, _any_of(10)),
             "many": platform_ask([api], token, _any_of(filling.MERCHANTS)),
         }
-        merchants = await _measure(bench, lab, spread_out, f"{bench.payments} payments")
+        merchants = await _measure(bench, lab, spread_out, f"{bench.sizes.payments} payments")
     _note(bench, measured, merchants)
 
 

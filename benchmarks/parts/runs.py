@@ -33,12 +33,12 @@ MEGABYTE = 2**20
 
 async def measure(bench: Bench) -> None:
     """Time for each item of a long run to that of a short one, and the largest worker."""
-    long = max(SHORT, min(MOST, bench.payments // 100))
+    long = bench.sizes.items
     async with open_lab() as lab, async_client(lab.stack.api_url) as api:
         await _paid(bench, lab, api, "warm-up", SHORT)
         short_seconds, _ = await _paid(bench, lab, api, "short", SHORT)
         long_seconds, memory = await _paid(bench, lab, api, "long", long)
-    note = "" if long == MOST else f"with {long} items"
+    note = "" if long == MOST else f"with {long:,} items"
     bench.note("runs.item", (long_seconds / long) / (short_seconds / SHORT), note)
     bench.note("runs.rate", long / long_seconds, note)
     bench.note("runs.memory", memory / MEGABYTE, note)

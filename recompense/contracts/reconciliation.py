@@ -263,5 +263,6 @@ class BreakView(Frozen):
     expected: Figures | None
     found: Figures | None
     proposal: BreakAction
+    assignee: str | None
     created_at: datetime
     resolution: BreakResolution | None

@@ -116,6 +116,32 @@ def resolve(
     _print(found, as_json=as_json)
 
 
+@app.command()
+def assign(
+    break_id: BreakId,
+    assignee: Annotated[
+        str | None, typer.Argument(help="Who looks into it; nobody if left out.")
+    ] = None,
+    actor: Actor = None,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Say who looks into an open break."""
+    with told_to_the_person():
+        settings = settings_of(data_dir)
+    by = current_actor(actor)
+
+    async def work() -> BreakView:
+        try:
+            async with opened_database(settings) as database, database.transaction() as session:
+                row = await breaks.assign(session, break_id, assignee, actor=by)
+                return break_view(_there(row, break_id))
+        except Refused as refused:
+            raise NotInOrder(refused.message) from refused
+
+    _print(run(work(), settings), as_json=as_json)
+
+
 def _there(row: Break | None, break_id: str) -> Break:
     if row is None:
         raise WrongUse(f"There is no break {break_id}.")
@@ -128,6 +154,7 @@ def _print(one: BreakView, *, as_json: bool) -> None:
         return
     facts: dict[str, str | None] = dict(zip(_COLUMNS, _row(one), strict=True))
     facts |= {"operation": one.operation_id, "payment": one.payment_id}
+    facts["assigned to"] = one.assignee
     if one.resolution is not None:
         facts["resolved"] = f"{one.resolution.action} by {one.resolution.actor}"
         facts["approved by"] = one.resolution.approved_by

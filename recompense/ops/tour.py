@@ -13,17 +13,22 @@ from pathlib import Path
 import httpx
 from rich.console import Console
 from rich.markup import escape
+from temporalio.client import Client
 
+from recompense.domain.calendar import BusinessCalendar
 from recompense.domain.money import formatted
+from recompense.domain.payout_dates import Clock
 from recompense.ops.terminal import (
     NOT_IN_ORDER,
     NOT_REACHABLE,
+    opened_client,
     settings_of,
     told_to_the_person,
 )
 from recompense.ops.tour_client import Chapter, Guide, Json, TourFailed, expect, saga_path
-from recompense.ops.tour_payout_run import runs_payouts
+from recompense.ops.tour_payouts import comes_back, fires_by_itself, runs_payouts
 from recompense.ops.tour_reconciliation import reconciles
+from recompense.settings import Settings
 from recompense.stack.files import StackFile, StackPaths
 from recompense.stack.tokens import DEMO_MERCHANT
 
@@ -34,14 +39,15 @@ def take_tour(data_dir: Path | None) -> int:
     """Take the tour and print it. Returns the exit status: 1 when something was not as told."""
     errors = Console(stderr=True, highlight=False)
     with told_to_the_person():
-        root = settings_of(data_dir).data_dir
+        settings = settings_of(data_dir)
+    root = settings.data_dir
     stack = StackFile.read(StackPaths(root).stack_file)
     if stack is None:
         hint = f"No stack runs in {root}: start one with `recompense stack up`."
         errors.print(hint, markup=False, soft_wrap=True)
         return NOT_REACHABLE
     try:
-        asyncio.run(_tour(stack, Console(highlight=False)))
+        asyncio.run(_tour(settings, stack, Console(highlight=False)))
     except TourFailed as failed:
         errors.print(f"The tour stops: {failed}", style="red", markup=False, soft_wrap=True)
         return NOT_IN_ORDER
@@ -52,19 +58,20 @@ def take_tour(data_dir: Path | None) -> int:
     return 0
 
 
-async def _tour(stack: StackFile, console: Console) -> None:
+async def _tour(settings: Settings, stack: StackFile, console: Console) -> None:
+    client = await opened_client(settings)
     async with httpx.AsyncClient(timeout=40, trust_env=False) as http:
         guide = Guide(stack, http)
         await guide.clear_faults()
         console.print("[bold]Recompense: a tour of a running stack[/bold]")
         console.print("Each payment below is a Temporal saga, made through the public API.\n")
         try:
-            await _chapters(guide, console)
+            await _chapters(guide, console, _scheduled(settings, guide, client))
         finally:
             await guide.clear_faults()
 
 
-async def _chapters(guide: Guide, console: Console) -> None:
+async def _chapters(guide: Guide, console: Console, scheduled: Awaitable[Chapter]) -> None:
     asked = await _start_what_parks(guide)
     failing = await _start_what_fails(guide)
     async with asyncio.TaskGroup() as slow:
@@ -75,22 +82,29 @@ async def _chapters(guide: Guide, console: Console) -> None:
         quick = (
             _refunds(guide, payment),
             _pays_out(guide),
+            comes_back(guide),
             runs_payouts(guide),
+            scheduled,
             _loses_an_answer(guide),
         )
         for number, story in enumerate(quick, start=2):
             _print(console, number, await story)
         with console.status("Waiting for what takes longer"):
-            _print(console, 6, _seen(await compensated))
+            _print(console, 8, _seen(await compensated))
             waiting = _seen(await parked)
     # Only now: the provider has to stay away until both stories have come to their turn.
     await guide.clear_faults()
-    _print(console, 7, await _is_resolved(guide, asked, waiting))
-    _print(console, 8, await reconciles(guide))
-    _print(console, 9, await _balances(guide))
+    _print(console, 9, await _is_resolved(guide, asked, waiting))
+    _print(console, 10, await reconciles(guide))
+    _print(console, 11, await _balances(guide))
     console.print(
         "Look at any saga above in the Temporal UI, or with `recompense sagas show <id>`."
     )
+
+
+async def _scheduled(settings: Settings, guide: Guide, client: Client) -> Chapter:
+    calendar = BusinessCalendar(settings.payout_run_calendar)
+    return await fires_by_itself(guide, client, Clock(calendar, settings.payout_run_time_zone))
 
 
 async def _chapter(story: Awaitable[Chapter]) -> Chapter | TourFailed:

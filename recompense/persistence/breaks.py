@@ -100,6 +100,24 @@ async def resolve(session: AsyncSession, break_id: str, asked: Resolving) -> Res
     return Resolved(row, look_up)
 
 
+async def assign(
+    session: AsyncSession, break_id: str, assignee: str | None, *, actor: str
+) -> Break | None:
+    """Say who looks into an open break; None: nobody in particular. None: there is no such break.
+
+    Raises `Refused`: it is resolved already.
+    """
+    row = await session.get(Break, break_id, with_for_update=True)
+    if row is None:
+        return None
+    if row.status != "open":
+        raise Refused("break_not_open", f"Break {break_id} is resolved already.")
+    row.assignee = assignee
+    outbox.audit(session, actor=actor, action="break_assigned", target=row.id, assignee=assignee)
+    await session.flush()
+    return row
+
+
 def _needs_a_second(row: Break, asked: Resolving, repair: _Repair) -> bool:
     """Whether this write-off still waits. Raises `Refused` when the same person asks twice."""
     if abs(repair.difference) <= asked.write_off_approval_above:
@@ -277,10 +295,12 @@ async def listed(
     provider: str | None,
     before: str | None,
     limit: int,
+    assignee: str | None = None,
 ) -> list[Break]:
     """One page and one row more, newest first."""
     query = select(Break)
-    for name, wanted in (("status", status), ("kind", kind), ("provider", provider)):
+    narrowed = {"status": status, "kind": kind, "provider": provider, "assignee": assignee}
+    for name, wanted in narrowed.items():
         if wanted is not None:
             query = query.where(getattr(Break, name) == wanted)
     if before is not None:

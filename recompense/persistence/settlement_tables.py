@@ -155,6 +155,7 @@ class Break(SQLModel, table=True):
     expected: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     found: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     proposal: str
+    assignee: str | None = None
     write_off_asked_by: str | None = None
     superseded: bool = False
     resolution: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)

@@ -49,6 +49,7 @@ def break_view(row: Break) -> BreakView:
         expected=_figures(row.expected),
         found=_figures(row.found),
         proposal=BreakAction(row.proposal),
+        assignee=row.assignee,
         created_at=row.created_at,
         resolution=_resolution(row),
     )

@@ -39,6 +39,7 @@ BREAK_FIELDS = {
     "expected",
     "found",
     "proposal",
+    "assignee",
     "created_at",
     "resolution",
 }
@@ -143,6 +144,21 @@ def test_break_is_shown_and_repaired_once(
     assert (twice.status_code, twice.json()["code"]) == (409, "break_not_open")
     totals = api.get("/v1/ledger/trial-balance").json()["data"]
     assert all(one["debits_posted"] == one["credits_posted"] for one in totals)
+
+
+def test_break_is_assigned_until_it_is_resolved(api: Api, sandbox: Sandbox, day: date) -> None:
+    one = broken(api, sandbox, day, "fee")
+    assert one["assignee"] is None
+    path = f"/v1/breaks/{one['id']}"
+    assigned = api.post(f"{path}/assign", {"assignee": "finance-1"})
+    assert (assigned.status_code, assigned.json()) == (200, one | {"assignee": "finance-1"})
+    listed = api.get("/v1/breaks", params={"assignee": "finance-1", "limit": 100}).json()["data"]
+    assert one["id"] in [found["id"] for found in listed]
+    assert api.post(f"{path}/assign", {"assignee": None}).json() == one
+    assert api.post(f"{path}/assign", {"assignee": ""}).status_code == 422
+    api.post(f"{path}/resolve", {"action": "accept", "reason": "as agreed"})
+    late = api.post(f"{path}/assign", {"assignee": "finance-2"})
+    assert (late.status_code, late.json()["code"]) == (409, "break_not_open")
 
 
 def test_large_write_off_takes_two_people(api: Api, sandbox: Sandbox, day: date) -> None:

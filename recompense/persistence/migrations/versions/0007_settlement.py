@@ -100,6 +100,7 @@ CREATE TABLE breaks (
     expected jsonb,
     found jsonb,
     proposal text NOT NULL,
+    assignee text,
     write_off_asked_by text,
     superseded boolean NOT NULL DEFAULT false,
     resolution jsonb,
