@@ -266,7 +266,7 @@ class AssignBreak(Body):
 
     model_config = _example(assignee="finance-1")
 
-    assignee: Annotated[str, Field(min_length=1, max_length=200)] | None
+    assignee: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]+$")] | None
 
 
 class ResolveBreak(Body):

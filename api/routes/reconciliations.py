@@ -63,7 +63,7 @@ class BreakQuery(PageQuery):
     status: Literal["open", "resolved"] | None = None
     kind: BreakKind | None = None
     provider: str | None = Field(default=None, max_length=40, pattern=r"^[a-z0-9_-]+$")
-    assignee: str | None = Field(default=None, max_length=200, pattern=r"^[^\0]+$")
+    assignee: str | None = Field(default=None, max_length=200, pattern=r"^[^\x00]+$")
 
 
 @router.post(
