@@ -4,6 +4,7 @@ that a schedule makes.
 
 from __future__ import annotations
 
+import asyncio
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -17,6 +18,8 @@ from recompense.stack.tokens import DEMO_MERCHANT
 
 _EUR = "EUR"
 _AMOUNTS = (3_000, 2_000)
+_FIRINGS = 3
+_LOOK_AGAIN_SECONDS = 0.3
 
 
 async def comes_back(guide: Guide) -> Chapter:
@@ -77,11 +80,14 @@ async def fires_by_itself(guide: Guide, client: Client, clock: Clock) -> Chapter
     planned = payout_run_schedule(name, RunTimes(every_seconds=1))
     schedule = await client.create_schedule(planned.schedule_id, planned.schedule())
     try:
-        listed = await guide.until(
-            "finance", f"/v1/payout-runs?name={name}", _is_frozen, "the scheduled run"
-        )
+        path = f"/v1/payout-runs?name={name}"
+        await guide.until("finance", path, _is_frozen, "the scheduled run")
+        while (await schedule.describe()).info.num_actions < _FIRINGS:
+            await asyncio.sleep(_LOOK_AGAIN_SECONDS)
     finally:
         await schedule.delete()
+    listed = await guide.get("finance", path)
+    expect(len(listed["data"]) == 1, listed)
     run = listed["data"][0]
     chapter.told(f"The schedule fired, and made {run['id']}; fired again, it makes no second one")
     items = await _approved(guide, run["id"])

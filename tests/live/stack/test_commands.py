@@ -54,7 +54,7 @@ def recompense() -> Iterator[Command]:
 
 def test_tour_is_taken_and_its_failed_saga_is_replayed(recompense: Command) -> None:
     tour = recompense.good("demo")
-    assert "8. The books" in tour.out
+    assert "11. The books" in tour.out
     assert "difference 0" in tour.out
 
     failed = recompense.data("sagas", "list", "--state", "failed")["data"]
