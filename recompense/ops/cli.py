@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -119,8 +122,20 @@ def demo(
 
 
 def main() -> None:
-    """Run the command line."""
-    app()
+    """Run the command line.
+
+    The process ends without Python's own shutdown: a thread of Temporal's SDK that has just handed
+    an answer over may still have to give the interpreter back, and would abort the process.
+    """
+    try:
+        app()
+    except SystemExit as ended:
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+            sys.stderr.flush()
+        if ended.code is None or isinstance(ended.code, int):
+            os._exit(ended.code or 0)
+        raise
 
 
 if __name__ == "__main__":
