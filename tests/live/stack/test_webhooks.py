@@ -125,7 +125,7 @@ def test_killed_worker_loses_no_event(stack: TestStack, receiver: WebhookReceive
     os.kill(victim, signal.SIGKILL)
     receiver.gate.set()
     _paid(stack)
-    assert stack.file()["pids"]["workers"] != [victim]
+    eventually(lambda: stack.file()["pids"]["workers"] != [victim], "another worker is told of")
 
     def all_arrived() -> bool:
         feed = {event["id"] for event in _read(stack, "/v1/events?limit=100")} - before
