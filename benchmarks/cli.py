@@ -45,7 +45,7 @@ def run(
     ] = 1_000,
     lines: Annotated[
         int, typer.Option(envvar="BENCH_LINES", min=1_000, help="Lines of the report.")
-    ] = 200_000,
+    ] = 1_000_000,
 ) -> None:
     """Measure, print every figure beside its bar, keep the result and its plots."""
     console = _console()
