@@ -79,7 +79,7 @@ def payout_run(
             async with database.transaction() as session:
                 found = await payout_run_reads.find(session, run_id)
             if found is None:
-                raise NotInOrder(f"There is no payout run {run_id}.")
+                raise WrongUse(f"There is no payout run {run_id}.")
             await _write(payout_run_statement(database, found), form)
 
     run(work(), settings)
@@ -94,7 +94,7 @@ async def _statement(
 ) -> Table:
     async with database.transaction() as session:
         if await merchants.find(session, merchant_id) is None:
-            raise NotInOrder(f"There is no merchant {merchant_id}.")
+            raise WrongUse(f"There is no merchant {merchant_id}.")
     try:
         period = await closed_period(database, since, until)
     except BooksStillOpen as error:

@@ -116,6 +116,55 @@ def test_payout_run_schedules_are_made_paused_and_backfilled(recompense: Command
     assert wrong.status == 2
 
 
+def test_report_is_reconciled_and_its_break_is_assigned_and_resolved(recompense: Command) -> None:
+    day = "2040-02-29"
+    sandbox = recompense.stack.file()["sandbox_url"]
+    report = {"date": day, "corrupt": "extra"}
+    httpx.post(f"{sandbox}/_control/settle", json=report, trust_env=False).raise_for_status()
+    found = recompense("reconcile", "run", "sandbox", day, "--json")
+    assert (found.status, json.loads(found.out)["status"]) == (1, "breaks")
+    listed = recompense.data("breaks", "list")["data"]
+    (strange,) = [one for one in listed if (one["kind"], one["date"]) == ("missing_here", day)]
+    assert recompense.data("breaks", "assign", strange["id"], "chief")["assignee"] == "chief"
+    assert "chief" in recompense.good("breaks", "show", strange["id"]).out
+    unfit = recompense("breaks", "resolve", strange["id"], "reverse", "--reason", "x")
+    assert (unfit.status, unfit.out) == (1, "")
+    done = recompense.data("breaks", "resolve", strange["id"], "accept", "--reason", "told so")
+    assert (done["status"], done["resolution"]["action"]) == ("resolved", "accept")
+    assert recompense.data("reconcile", "run", "sandbox", day)["status"] == "clean"
+    assert recompense("reconcile", "run", "nobody", day).status == 2
+    assert recompense("breaks", "show", "brk_nobody").status == 2
+
+
+def taken(recompense: Command) -> None:
+    """A payment of the demo merchant, captured at once."""
+    up = recompense.stack.file()
+    headers = {
+        "Authorization": f"Bearer {up['tokens']['backend']}",
+        "Idempotency-Key": "a-payment-for-the-statement",
+    }
+    body = {
+        "merchant_id": "mer_demo",
+        "amount": 1_000,
+        "currency": "EUR",
+        "payment_method": {"type": "card_token", "token": "tok_ok"},
+        "capture_method": "automatic",
+    }
+    made = httpx.post(f"{up['api_url']}/v1/payments", json=body, headers=headers, trust_env=False)
+    assert made.json()["status"] == "captured"
+
+
+def test_statement_is_written_for_a_merchant(recompense: Command) -> None:
+    taken(recompense)
+    asked = ("statements", "merchant", "mer_demo", "--from", "2026-01-01")
+    eventually(lambda: "closing_balance" in recompense.good(*asked).out, "the books are closed")
+    opening, *moves, closing = recompense.good(*asked).out.splitlines()[1:]
+    assert (",opening_balance," in opening, ",closing_balance," in closing) == (True, True)
+    assert any(",capture," in move or ",captured," in move for move in moves), moves
+    assert "<html" in recompense.good(*asked, "--format", "html").out
+    assert recompense("statements", "merchant", "mer_nobody", "--from", "2026-01-01").status == 2
+
+
 def test_minted_token_and_key_open_what_their_scopes_say(recompense: Command) -> None:
     url = f"{recompense.stack.file()['api_url']}/v1/ops/sagas"
 
