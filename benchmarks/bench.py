@@ -19,6 +19,12 @@ class Sizes:
     lines: int
 
 
+OF_THE_BARS = Sizes(payments=1_000_000, items=10_000, lines=1_000_000)
+"""What the bars are for: a part that is asked for by its name is measured so."""
+OF_THE_WHOLE = Sizes(payments=100_000, items=500, lines=100_000)
+"""What ten minutes leave time for, all parts together."""
+
+
 @dataclass(frozen=True)
 class Bench:
     """One run of the benchmarks, as its parts see it."""

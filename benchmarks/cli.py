@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from benchmarks import report, results
-from benchmarks.bench import Sizes
+from benchmarks.bench import OF_THE_BARS, OF_THE_WHOLE, Sizes
 from benchmarks.runner import OF_ANOTHER, PARTS, run_parts
 
 app = typer.Typer(
@@ -38,25 +38,30 @@ def run(
         float, typer.Option(envvar="BENCH_SECONDS", min=0.5, help="Seconds of each measurement.")
     ] = 2.0,
     payments: Annotated[
-        int, typer.Option(envvar="BENCH_PAYMENTS", min=1_000, help="Payments that growth fills in.")
-    ] = 1_000_000,
+        int | None,
+        typer.Option(envvar="BENCH_PAYMENTS", min=1_000, help="Payments that growth fills in."),
+    ] = None,
     items: Annotated[
-        int, typer.Option(envvar="BENCH_ITEMS", min=100, help="Items of the long payout run.")
-    ] = 1_000,
+        int | None,
+        typer.Option(envvar="BENCH_ITEMS", min=100, help="Items of the long payout run."),
+    ] = None,
     lines: Annotated[
-        int, typer.Option(envvar="BENCH_LINES", min=1_000, help="Lines of the report.")
-    ] = 1_000_000,
+        int | None, typer.Option(envvar="BENCH_LINES", min=1_000, help="Lines of the report.")
+    ] = None,
 ) -> None:
-    """Measure, print every figure beside its bar, keep the result and its plots."""
+    """Measure, print every figure beside its bar, keep the result and its plots.
+
+    Sizes that are not said: the bars' for parts that are named, smaller ones for the whole.
+    """
     console = _console()
-    chosen = [name.strip() for name in parts.split(",") if name.strip()] or [
-        name for name in PARTS if name not in OF_ANOTHER
-    ]
+    named = [name.strip() for name in parts.split(",") if name.strip()]
+    chosen = named or [name for name in PARTS if name not in OF_ANOTHER]
     for name in chosen:
         if name not in PARTS:
             console.print(f"There is no part {name!r}; there are: {', '.join(PARTS)}.")
             raise typer.Exit(WRONG_USE)
-    sizes = Sizes(payments, items, lines)
+    usual = OF_THE_BARS if named else OF_THE_WHOLE
+    sizes = Sizes(payments or usual.payments, items or usual.items, lines or usual.lines)
     result = asyncio.run(run_parts(chosen, rounds, seconds, sizes, Console(stderr=True)))
     console.print(report.table(result))
     for name, why in result.failures.items():

@@ -31,6 +31,8 @@ def draw(result: Result) -> None:
         _throughput(result, series["ledger"], "ledger", "Postings a second", "writers")
     if "growth" in series:
         _growth(result, series["growth"])
+    if "runs" in series:
+        _runs(result, series["runs"])
     if "cpu" in series:
         _cpu(result, series["cpu"])
 
@@ -87,6 +89,23 @@ def _growth(result: Result, series: list[dict[str, Any]]) -> None:
     axes.set_xscale("log")
     axes.set_ylim(bottom=0)
     _save(result, figure, axes, "growth")
+
+
+def _runs(result: Result, series: list[dict[str, Any]]) -> None:
+    """Time for each item and the largest worker, against how many items a payout run has."""
+    figure, axes = _figure("Payout run size", "items", "ms for each item")
+    sizes = [one["items"] for one in series]
+    axes.plot(sizes, [one["item_ms"] for one in series], label="time for each item", marker="o")
+    axes.set_xscale("log")
+    axes.set_ylim(bottom=0)
+    memory = axes.twinx()
+    memory.plot(
+        sizes, [one["megabytes"] for one in series], label="a worker", color="#d98200", marker="o"
+    )
+    memory.set_ylabel("MB")
+    memory.set_ylim(bottom=0)
+    memory.legend(frameon=False, loc="lower right")
+    _save(result, figure, axes, "runs")
 
 
 def _cpu(result: Result, series: dict[str, dict[str, float]]) -> None:

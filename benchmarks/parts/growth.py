@@ -10,7 +10,7 @@ import psycopg
 from psycopg import sql
 
 from benchmarks import filling
-from benchmarks.bench import Bench
+from benchmarks.bench import OF_THE_BARS, Bench
 from benchmarks.controls.call import async_client
 from benchmarks.lab import Lab, controls, open_lab
 from benchmarks.load import Ask
@@ -21,6 +21,7 @@ from benchmarks.subjects import platform_ask, subjects
 
 LEVELS = (1, 8)
 FEW = 1_000
+FAR = 100_000
 SEALING_SECONDS = 240
 
 
@@ -53,8 +54,8 @@ async def measure(bench: Bench) -> None:
 
 
 def _sizes(most: int) -> list[int]:
-    """A thousand and the most, and a tenth of that between them for the plot."""
-    return sorted({FEW, max(FEW, most // 10), most})
+    """A thousand and the most; where that is far away, a tenth of it between them for the plot."""
+    return sorted({FEW, most, *([most // 10] if most > FAR else [])})
 
 
 async def _measure(bench: Bench, lab: Lab, asks: dict[str, Ask], where: str) -> Cells:
@@ -115,7 +116,7 @@ def _any_of(count: int) -> Callable[[], str]:
 
 def _note(bench: Bench, measured: dict[int, Cells], merchants: Cells) -> None:
     few, most = min(measured), max(measured)
-    note = "" if most == 1_000_000 else f"with {most} payments"
+    note = "" if most == OF_THE_BARS.payments else f"with {most:,} payments"
     for figure, cost in (("p50.1", _p50), ("time.8", _time_each)):
         bench.note(f"growth.{figure}", ratios(cost(measured[most]), cost(measured[few])), note)
     bench.note("growth.postgres", _postgres(measured[most], measured[few]), note)

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, suppress
 import httpx
 import psutil
 
-from benchmarks.bench import Bench
+from benchmarks.bench import OF_THE_BARS, Bench
 from benchmarks.controls.call import CURRENCY, async_client
 from benchmarks.lab import Lab, open_lab
 from benchmarks.merchant import Merchant
@@ -23,7 +23,8 @@ from recompense.persistence import ledger
 from recompense.persistence.database import Database
 from recompense.persistence.tables import Merchant as MerchantRow
 
-SHORT, MOST = 100, 10_000
+SHORT = 100
+BETWEEN = 300
 BUSINESS_DATE = "2026-11-27"
 AMOUNT = 700
 SAMPLE_SECONDS = 0.5
@@ -36,12 +37,23 @@ async def measure(bench: Bench) -> None:
     long = bench.sizes.items
     async with open_lab() as lab, async_client(lab.stack.api_url) as api:
         await _paid(bench, lab, api, "warm-up", SHORT)
-        short_seconds, _ = await _paid(bench, lab, api, "short", SHORT)
-        long_seconds, memory = await _paid(bench, lab, api, "long", long)
-    note = "" if long == MOST else f"with {long:,} items"
-    bench.note("runs.item", (long_seconds / long) / (short_seconds / SHORT), note)
-    bench.note("runs.rate", long / long_seconds, note)
+        paid = {
+            items: await _paid(bench, lab, api, f"of-{items}", items)
+            for items in sorted({SHORT, min(BETWEEN, long), long})
+        }
+    seconds, memory = paid[long]
+    note = "" if long == OF_THE_BARS.items else f"with {long:,} items"
+    bench.note("runs.item", (seconds / long) / (paid[SHORT][0] / SHORT), note)
+    bench.note("runs.rate", long / seconds, note)
     bench.note("runs.memory", memory / MEGABYTE, note)
+    bench.result.series["runs"] = [
+        {
+            "items": items,
+            "item_ms": round(1000 * seconds / items, 2),
+            "megabytes": round(memory / MEGABYTE, 1),
+        }
+        for items, (seconds, memory) in paid.items()
+    ]
 
 
 async def _paid(
