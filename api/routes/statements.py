@@ -13,7 +13,7 @@ from api.access import allows
 from api.openapi import downloads
 from api.parts import parts_of
 from api.payout_runs import visible_run
-from api.problems import Problem, invalid
+from api.problems import RETRY_SOON, Problem, invalid
 from api.routes.merchants import visible_merchant
 from recompense.contracts.scopes import Scope
 from recompense.domain.money import Currency
@@ -76,7 +76,8 @@ async def read_statement(
     try:
         period = await closed_period(database, since, until)
     except BooksStillOpen as error:
-        raise _still_open(error.closed_until) from None
+        is_over = until is None or until <= datetime.now(UTC)
+        raise _still_open(error.closed_until, is_over=is_over) from None
     table = await merchant_statement(database, merchant.id, period, currency)
     return download(table, form, f"statement-{merchant.id}-{period.since:%Y%m%dT%H%M%S}")
 
@@ -100,10 +101,11 @@ def download(table: Table, form: Format, name: str) -> Response:
     return StreamingResponse(rendered(table, form), headers=headers, media_type=MEDIA_TYPES[form])
 
 
-def _still_open(closed_until: datetime | None) -> Problem:
+def _still_open(closed_until: datetime | None, *, is_over: bool) -> Problem:
+    """The refusal; of a time that is over the books close by themselves, within seconds."""
     members: dict[str, Any] = {}
     if closed_until is not None:
         members["closed_until"] = closed_until.isoformat().replace("+00:00", "Z")
-    return Problem(
-        "books_still_open", "End the period earlier, or leave out `to`.", members=members
-    )
+    detail = "Ask again." if is_over else "End the period earlier, or leave out `to`."
+    headers = RETRY_SOON if is_over else None
+    return Problem("books_still_open", detail, headers=headers, members=members)
