@@ -66,7 +66,8 @@ _MADE_UP_FOR_WITHIN_A_DAY = SchedulePolicy(
 )
 
 
-def _every(seconds: float, *, offset_seconds: float = 0) -> ScheduleSpec:
+def every(seconds: float, *, offset_seconds: float = 0) -> ScheduleSpec:
+    """A time each so many seconds, counted from midnight in UTC."""
     interval = ScheduleIntervalSpec(
         every=timedelta(seconds=seconds), offset=timedelta(seconds=offset_seconds)
     )
@@ -114,7 +115,7 @@ class RunTimes:
     def spec(self) -> ScheduleSpec:
         """The times in Temporal's words. Every day: the run itself knows business days."""
         if self.every_seconds is not None:
-            return _every(self.every_seconds)
+            return every(self.every_seconds)
         hour, minute = map(int, self.time_of_day.split(":"))
         daily = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
         return ScheduleSpec(calendars=[daily], time_zone_name=self.time_zone)
@@ -131,21 +132,21 @@ def planned_schedules(sweep_seconds: float, runs: RunTimes) -> tuple[PlannedSche
             "sweep-authorizations",
             "SweepAuthorizations",
             (SweepInput(),),
-            _every(sweep_seconds),
+            every(sweep_seconds),
             "Void authorizations whose time has run out",
         ),
         PlannedSchedule(
             "release-availability",
             "ReleaseAvailability",
             (SweepInput(),),
-            _every(sweep_seconds),
+            every(sweep_seconds),
             "Make captured money available that has become due",
         ),
         PlannedSchedule(
             "relay-provider-events",
             "RelayProviderEvents",
             (),
-            _every(RELAY_SECONDS),
+            every(RELAY_SECONDS),
             "Apply provider events that were stored and not applied yet",
         ),
     )
@@ -168,7 +169,7 @@ def reconciliation_schedules(
 ) -> tuple[PlannedSchedule, ...]:
     """One reconciliation a day for each provider, at `HH:MM` in UTC, and the hourly check."""
     hours, minutes = map(int, reconcile_at.split(":"))
-    at = _every(_DAY_SECONDS, offset_seconds=hours * 3_600 + minutes * 60)
+    at = every(_DAY_SECONDS, offset_seconds=hours * 3_600 + minutes * 60)
     daily = (
         PlannedSchedule(
             f"reconcile-{provider}",
@@ -184,7 +185,7 @@ def reconciliation_schedules(
         "check-balances",
         CHECK_BALANCES,
         (),
-        _every(CHECK_SECONDS),
+        every(CHECK_SECONDS),
         "Check what providers owe us against the journal, and ask again for what stays unknown",
     )
     return (*daily, check)
@@ -202,14 +203,14 @@ def bank_rail_schedules(
                 f"payout-batch/{name}",
                 "SubmitPayoutBatch",
                 (PayoutWindow(provider=name),),
-                _every(window_seconds),
+                every(window_seconds),
                 f"Send the payouts that wait for {name} in one file",
             ),
             PlannedSchedule(
                 f"bank-files/{name}",
                 "ReadBankFiles",
                 (ReadFiles(provider=name),),
-                _every(files_seconds),
+                every(files_seconds),
                 f"Read the files that {name} has left",
             ),
         )

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from recompense.contracts.reconciliation import BreakKind
 from tests.support.stack import TestStack, eventually, stack_of_its_own
 
 
@@ -56,6 +57,9 @@ def test_tour_is_taken_and_its_failed_saga_is_replayed(recompense: Command) -> N
     tour = recompense.good("demo")
     assert "11. The books" in tour.out
     assert "difference 0" in tour.out
+    assert [kind for kind in BreakKind if f": {kind}" not in tour.out] == []
+    assert "reconciled by itself" in tour.out
+    assert recompense.data("sagas", "list", "--state", "parked")["data"] == []
 
     failed = recompense.data("sagas", "list", "--state", "failed")["data"]
     (capture,) = [row for row in failed if row["kind"] == "capture"]
