@@ -181,21 +181,28 @@ class ReconcileDailyTrigger:
 class CheckBalances:
     """Scheduled: what providers owe us by the ledger is what the journal says.
 
-    A difference is red: a person has to look.
+    A difference is red: a person has to look. What a person is asked about already is told, and is
+    not red.
     """
 
     @workflow.run
     async def run(self) -> str:
         """Check all providers. Returns what was seen; fails with what differs."""
         found: CheckedBalances = await workflow.execute_activity(steps.check_balances, **_BULK)
+        asked = "".join(
+            f"; {one.provider} {one.currency}: a person is asked about {one.effects} effects"
+            f" of {one.amount}"
+            for one in found.asked_about
+        )
         if found.differences:
             told = "; ".join(
                 f"{one.provider} {one.currency}: {one.in_ledger} in the ledger,"
                 f" {one.in_journal} in the journal"
                 for one in found.differences
             )
-            raise ApplicationError(told, type="BalancesDiffer", non_retryable=True)
-        return f"all balances agree; {found.asked_again} effects are asked about again"
+            raise ApplicationError(told + asked, type="BalancesDiffer", non_retryable=True)
+        again = f"{found.asked_again} effects are asked about again"
+        return f"all balances agree; {again}{asked}"
 
 
 def _fetching(provider: str, plan: ReconcilePlan) -> dict[str, Any]:

@@ -243,6 +243,41 @@ async def test_check_finds_what_no_settlement_explains(counter: Counter) -> None
     assert (found.currency, found.in_ledger, found.in_journal) == ("EUR", 1_000, 2_000)
 
 
+async def test_check_tells_what_a_person_is_asked_about_apart_from_what_nobody_explains(
+    counter: Counter,
+) -> None:
+    counter.captured(1)
+    counter.orphan(counter.effect(2, amount=40))
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    (asked,) = found.asked_about
+    assert (asked.currency, asked.effects, asked.amount) == ("EUR", 1, 40)
+    assert found.differences == ()
+    counter.effect(3, amount=40)
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    (unexplained,) = found.differences
+    assert (unexplained.in_ledger, unexplained.in_journal) == (1_000, 1_040)
+    assert found.asked_about == (asked,)
+
+
+@pytest.mark.parametrize("status", ["undone", "adopted"])
+async def test_check_forgets_what_a_person_has_decided(counter: Counter, status: str) -> None:
+    counter.orphan(counter.effect(1), status=status)
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    assert (found.differences, found.asked_about) == ((), ())
+
+
+async def test_check_still_counts_what_the_provider_says_that_it_took_back(
+    counter: Counter,
+) -> None:
+    counter.orphan(counter.captured(1), outcome="declined")
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    assert (found.differences, found.asked_about) == ((), ())
+
+
 async def test_check_asks_once_a_day_about_what_nobody_told_of(counter: Counter) -> None:
     key = counter.effect(1, outcome=None)
     counter.rows("UPDATE journal SET first_sent_at = now() - interval '2 hours' RETURNING 1")
