@@ -26,7 +26,12 @@ from temporalio.service import RPCError
 from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.provider import Frozen
-from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
+from recompense.contracts.reconciliation import (
+    CHECK_BALANCES,
+    RECONCILE_DAILY,
+    RELAY_RECONCILIATIONS,
+    ReconcileDaily,
+)
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
 from recompense.contracts.starting import TASK_TIMEOUT
 
@@ -51,7 +56,7 @@ CHECK_SECONDS = 3_600.0
 
 _DAY_SECONDS = 86_400.0
 RELAY_SECONDS = 15.0
-"""How soon an event that was stored and not applied is taken up again."""
+"""How soon what was stored and not taken up, an event or a reconciliation, is taken up again."""
 
 
 def _skipped_when_late() -> SchedulePolicy:
@@ -167,7 +172,9 @@ def payout_run_schedule(name: str, runs: RunTimes) -> PlannedSchedule:
 def reconciliation_schedules(
     providers: Sequence[str], reconcile_at: str
 ) -> tuple[PlannedSchedule, ...]:
-    """One reconciliation a day for each provider, at `HH:MM` in UTC, and the hourly check."""
+    """One reconciliation a day for each provider, at `HH:MM` in UTC, the relay of those that were
+    not started, and the hourly check.
+    """
     hours, minutes = map(int, reconcile_at.split(":"))
     at = every(_DAY_SECONDS, offset_seconds=hours * 3_600 + minutes * 60)
     daily = (
@@ -181,6 +188,13 @@ def reconciliation_schedules(
         )
         for provider in providers
     )
+    relay = PlannedSchedule(
+        "relay-reconciliations",
+        RELAY_RECONCILIATIONS,
+        (),
+        every(RELAY_SECONDS),
+        "Start reconciliations that were asked for and not started",
+    )
     check = PlannedSchedule(
         "check-balances",
         CHECK_BALANCES,
@@ -188,7 +202,7 @@ def reconciliation_schedules(
         every(CHECK_SECONDS),
         "Check what providers owe us against the journal, and ask again for what stays unknown",
     )
-    return (*daily, check)
+    return (*daily, relay, check)
 
 
 def bank_rail_schedules(

@@ -19,6 +19,7 @@ from recompense.domain.money import Currency
 RECONCILE_PROVIDER = "ReconcileProvider"
 RECONCILE_DAILY = "ReconcileDaily"
 CHECK_BALANCES = "CheckBalances"
+RELAY_RECONCILIATIONS = "RelayReconciliations"
 """The explicit type names under which the workflows are registered; they stand in histories."""
 
 

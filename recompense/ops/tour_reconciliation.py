@@ -93,7 +93,7 @@ async def _goes_by_the_clock(guide: Guide, client: Client, chapter: Chapter) -> 
     await earn(guide, DEMO_MERCHANT, _EARNED)
     await guide.settle(yesterday.isoformat())
     before = {one["id"] for one in await _of(guide, yesterday)}
-    daily, _ = reconciliation_schedules(["sandbox"], "00:00")
+    daily, *_ = reconciliation_schedules(["sandbox"], "00:00")
     planned = replace(daily, schedule_id=f"tour-{uuid.uuid4().hex[:8]}", spec=every(1))
     one_time = ScheduleState(limited_actions=True, remaining_actions=1)
     once = replace(planned.schedule(), state=one_time)
