@@ -1,4 +1,6 @@
-"""The daily reconciliation by its schedule: it fires, overlaps, is paused, and is made up for."""
+"""Reconciliations by the clock: the daily one fires, overlaps, is paused and made up for; what was
+asked for and not started is started.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +17,9 @@ from uuid import uuid4
 import psutil
 from temporalio.client import Client, ScheduleBackfill, ScheduleHandle, ScheduleSpec
 
+from recompense.contracts.sagas import SAGA_TASK_QUEUE
+from recompense.desk.reconciliations import begin, start
+from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import ledger
 from recompense.schedules import (
     PlannedSchedule,
@@ -26,6 +31,7 @@ from tests.support.books import assert_books_agree
 from tests.support.platform import Platform
 from tests.support.scenes import captured, eventually
 from tests.support.temporal import running_temporal
+from workflows.reconcile import RelayReconciliations
 
 _DAY = timedelta(days=1)
 _OUTAGE_SECONDS = 14
@@ -129,6 +135,47 @@ async def test_start_that_is_made_up_for_is_about_its_own_date(platform: Platfor
 
         [row] = await eventually(made)
     assert row["report_date"] == date(2026, 11, 24)
+
+
+async def test_reconciliation_that_was_never_started_is_started_once(platform: Platform) -> None:
+    await captured(platform)
+    day = date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)
+    settle(platform, day)
+    await begin(platform.database, new_id(IdPrefix.RECONCILIATION), **asked(day))
+    assert await relayed(platform) == 0, "who made it a moment ago starts it"
+    await platform.rows_changed(
+        "UPDATE reconciliations SET created_at = created_at - interval '1 minute'"
+    )
+    assert await relayed(platform) == 1
+    await eventually(lambda: none_is(platform, "running"))
+    assert await relayed(platform) == 0
+    assert await none_is(platform, "failed")
+    await assert_settled_once(platform)
+
+
+async def test_reconciliation_that_runs_is_not_started_again(platform: Platform) -> None:
+    day = date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)
+    given = await begin(platform.database, new_id(IdPrefix.RECONCILIATION), **asked(day))
+    await start(platform.client, given)
+    await platform.rows_changed(
+        "UPDATE reconciliations SET created_at = created_at - interval '1 minute'"
+    )
+    assert not await none_is(platform, "running"), "it waits for its report"
+    assert await relayed(platform) == 0
+    settle(platform, day)
+    await eventually(lambda: none_is(platform, "running"))
+
+
+def asked(day: date) -> dict[str, Any]:
+    return {"provider": "sandbox", "report_date": day, "requested_by": "finance"}
+
+
+async def relayed(platform: Platform) -> int:
+    """How many reconciliations the relay starts now."""
+    started: int = await platform.client.execute_workflow(
+        RelayReconciliations.run, id=f"relay/{uuid4().hex}", task_queue=SAGA_TASK_QUEUE
+    )
+    return started
 
 
 async def test_start_that_an_outage_of_temporal_swallowed_is_made_up_for(tmp_path: Path) -> None:
