@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sandbox.report import read_report
+from recompense.contracts.reconciliation import ReconcileInput
+from recompense.persistence import reconciling
 from recompense.persistence.balance_check import check
 from recompense.persistence.database import Database
 from tests.support.census import SOAK
@@ -191,6 +193,18 @@ async def test_many_breaks_are_opened_page_by_page(counter: Counter) -> None:
 async def test_empty_report_of_a_date_without_effects_is_clean(counter: Counter) -> None:
     found = await counter.compare([], date(2026, 11, 23))
     assert (found.lines, found.opened) == (0, 0)
+
+
+async def test_what_has_not_ended_is_listed_page_by_page(counter: Counter) -> None:
+    begun = [await counter.begin(DAY + timedelta(days=number)) for number in range(3)]
+    listed: list[ReconcileInput] = []
+    await counter.finish(begun[1])
+    async with counter.database.transaction() as session:
+        while page := await reconciling.unfinished(
+            session, listed[-1].reconciliation_id if listed else None, 1, older_than_seconds=0
+        ):
+            listed += page
+    assert listed == sorted([begun[0], begun[2]], key=lambda one: one.reconciliation_id)
 
 
 LINES = 1_000_000 if SOAK else 20_000

@@ -15,8 +15,11 @@ from typing import Any
 from uuid import uuid4
 
 import psutil
+import pytest
 from temporalio.client import Client, ScheduleBackfill, ScheduleHandle, ScheduleSpec
+from temporalio.contrib.pydantic import pydantic_data_converter
 
+from recompense.contracts.reconciliation import ReconcileDaily
 from recompense.contracts.sagas import SAGA_TASK_QUEUE
 from recompense.desk.reconciliations import begin, start
 from recompense.domain.ids import IdPrefix, new_id
@@ -34,20 +37,31 @@ from tests.support.temporal import running_temporal
 from workflows.reconcile import RelayReconciliations
 
 _DAY = timedelta(days=1)
-_OUTAGE_SECONDS = 14
+_OUTAGE_SECONDS = 20
 """Longer than the shortest catch-up window that Temporal knows, which is ten seconds."""
 
 
-def planned(spec: ScheduleSpec) -> PlannedSchedule:
-    """The sandbox's own daily schedule, at another time and under another name."""
+def planned(spec: ScheduleSpec, day: date | None = None) -> PlannedSchedule:
+    """The sandbox's own daily schedule, at another time and under another name.
+
+    `day`: the date that it is about, where that is not the day before. All tests of a session share
+    one Temporal, and only one of them can have that.
+    """
     daily, *_ = reconciliation_schedules(["sandbox"], "03:00")
-    return replace(daily, schedule_id=f"{daily.schedule_id}-{uuid4().hex[:6]}", spec=spec)
+    name = f"{daily.schedule_id}-{uuid4().hex[:6]}"
+    about = (ReconcileDaily(provider="sandbox", report_date=day),)
+    return replace(daily, schedule_id=name, arguments=about, spec=spec)
+
+
+@pytest.fixture
+def day() -> date:
+    """A date of this test's own."""
+    return date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)
 
 
 @asynccontextmanager
-async def scheduled(platform: Platform, spec: ScheduleSpec) -> AsyncIterator[ScheduleHandle]:
-    """A schedule that is gone afterwards, with all that it began ended: Temporal is shared."""
-    wanted = planned(spec)
+async def scheduled(platform: Platform, wanted: PlannedSchedule) -> AsyncIterator[ScheduleHandle]:
+    """A schedule that is gone afterwards, with all that it began ended."""
     schedule = await platform.client.create_schedule(wanted.schedule_id, wanted.schedule())
     try:
         yield schedule
@@ -90,7 +104,7 @@ async def test_schedule_that_fires_again_and_again_settles_the_day_before_once(
     # Midnight may pass.
     for day in (yesterday, yesterday + _DAY):
         settle(platform, day)
-    async with scheduled(platform, every(1)):
+    async with scheduled(platform, planned(every(1))):
         await eventually(lambda: several(platform, "clean"))
     made = await reconciliations(platform)
     assert {row["report_date"] for row in made} <= {yesterday, yesterday + _DAY}
@@ -99,29 +113,27 @@ async def test_schedule_that_fires_again_and_again_settles_the_day_before_once(
 
 
 async def test_schedule_that_fires_while_a_report_is_awaited_and_is_paused_settles_it_once(
-    platform: Platform,
+    platform: Platform, day: date
 ) -> None:
     await captured(platform)
-    yesterday = (datetime.now(UTC) - _DAY).date()
-    wanted = every(1)
+    wanted = planned(every(1), day)
     async with scheduled(platform, wanted) as schedule:
         await eventually(lambda: several(platform, "running"))
         await schedule.pause(note="the file of the provider is late")
-        daily = replace(planned(wanted), schedule_id=schedule.id)
-        await ensure_schedules(platform.client, 3_600, others=[daily])
+        await ensure_schedules(platform.client, 3_600, others=[wanted])
         state = (await schedule.describe()).schedule.state
         assert (state.paused, state.note) == (True, "the file of the provider is late")
-        for day in (yesterday, yesterday + _DAY):
-            settle(platform, day)
+        settle(platform, day)
         await eventually(lambda: none_is(platform, "running"))
     assert await none_is(platform, "failed")
     await assert_settled_once(platform)
 
 
 async def test_start_that_is_made_up_for_is_about_its_own_date(platform: Platform) -> None:
-    for day in (23, 24):
-        settle(platform, date(2026, 11, day))
-    async with scheduled(platform, every(86_400, offset_seconds=3 * 3_600)) as schedule:
+    for number in (23, 24):
+        settle(platform, date(2026, 11, number))
+    at_three = every(86_400, offset_seconds=3 * 3_600)
+    async with scheduled(platform, planned(at_three)) as schedule:
         await schedule.backfill(
             ScheduleBackfill(
                 start_at=datetime(2026, 11, 24, 12, tzinfo=UTC),
@@ -137,9 +149,10 @@ async def test_start_that_is_made_up_for_is_about_its_own_date(platform: Platfor
     assert row["report_date"] == date(2026, 11, 24)
 
 
-async def test_reconciliation_that_was_never_started_is_started_once(platform: Platform) -> None:
+async def test_reconciliation_that_was_never_started_is_started_once(
+    platform: Platform, day: date
+) -> None:
     await captured(platform)
-    day = date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)
     settle(platform, day)
     await begin(platform.database, new_id(IdPrefix.RECONCILIATION), **asked(day))
     assert await relayed(platform) == 0, "who made it a moment ago starts it"
@@ -153,8 +166,7 @@ async def test_reconciliation_that_was_never_started_is_started_once(platform: P
     await assert_settled_once(platform)
 
 
-async def test_reconciliation_that_runs_is_not_started_again(platform: Platform) -> None:
-    day = date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)
+async def test_reconciliation_that_runs_is_not_started_again(platform: Platform, day: date) -> None:
     given = await begin(platform.database, new_id(IdPrefix.RECONCILIATION), **asked(day))
     await start(platform.client, given)
     await platform.rows_changed(
@@ -180,16 +192,23 @@ async def relayed(platform: Platform) -> int:
 
 async def test_start_that_an_outage_of_temporal_swallowed_is_made_up_for(tmp_path: Path) -> None:
     with running_temporal(tmp_path) as address:
-        client = await Client.connect(address)
-        due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=4)
+        client = await Client.connect(address, data_converter=pydantic_data_converter)
+        due = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=8)
         since_midnight = due - due.replace(hour=0, minute=0, second=0)
         wanted = planned(every(86_400, offset_seconds=since_midnight.seconds))
         schedule = await client.create_schedule(wanted.schedule_id, wanted.schedule())
+
+        async def waits() -> list[datetime]:
+            return list((await schedule.describe()).info.next_action_times[:1])
+
+        assert await eventually(waits) == [due]
         server = _listening_at(address)
         server.send_signal(signal.SIGSTOP)
-        assert datetime.now(UTC) < due, "it was stopped too late: the case proves nothing"
-        await asyncio.sleep(_OUTAGE_SECONDS)
-        server.send_signal(signal.SIGCONT)
+        try:
+            assert datetime.now(UTC) < due, "it was stopped too late: the case proves nothing"
+            await asyncio.sleep(_OUTAGE_SECONDS)
+        finally:
+            server.send_signal(signal.SIGCONT)
 
         async def started() -> list[datetime]:
             info = (await schedule.describe()).info
