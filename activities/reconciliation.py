@@ -34,6 +34,9 @@ from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import balance_check, matching, reconciling
 
 HEARTBEAT_SECONDS = 2.0
+RELAY_AFTER_SECONDS = 5.0
+"""How old a reconciliation must be before the relay starts it: who made it usually has by then."""
+
 SCHEDULED_BY = "recompense:schedule"
 
 
@@ -59,6 +62,17 @@ class ReconciliationActivities:
                 report_date=wanted.report_date,
                 run=str(info.workflow_run_id),
                 requested_by=SCHEDULED_BY,
+            )
+
+    @activity.defn(name="reconciliation.relay")
+    async def relay(self, page: PageRequest) -> tuple[ReconcileInput, ...]:
+        """List a page of reconciliations that have not ended, oldest first; the cursor is an id.
+
+        Whether one of them has been started, Temporal knows.
+        """
+        async with self._settlement.database.transaction() as session:
+            return await reconciling.unfinished(
+                session, page.cursor, page.page_size, older_than_seconds=RELAY_AFTER_SECONDS
             )
 
     @activity.defn(name="reconciliation.plan")

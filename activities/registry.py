@@ -97,6 +97,7 @@ def reconciliation_activities(tools: Toolbox) -> list[Activity]:
     reconciliation = ReconciliationActivities(tools)
     return [
         reconciliation.open,
+        reconciliation.relay,
         reconciliation.plan,
         reconciliation.load,
         reconciliation.compare,

@@ -26,7 +26,12 @@ from temporalio.service import RPCError
 from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.payout_runs import PayoutRunTriggerInput
 from recompense.contracts.provider import Frozen
-from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
+from recompense.contracts.reconciliation import (
+    CHECK_BALANCES,
+    RECONCILE_DAILY,
+    RELAY_RECONCILIATIONS,
+    ReconcileDaily,
+)
 from recompense.contracts.sagas import SAGA_TASK_QUEUE, SweepInput
 from recompense.contracts.starting import TASK_TIMEOUT
 
@@ -51,7 +56,7 @@ CHECK_SECONDS = 3_600.0
 
 _DAY_SECONDS = 86_400.0
 RELAY_SECONDS = 15.0
-"""How soon an event that was stored and not applied is taken up again."""
+"""How soon what was stored and not taken up, an event or a reconciliation, is taken up again."""
 
 
 def _skipped_when_late() -> SchedulePolicy:
@@ -66,7 +71,8 @@ _MADE_UP_FOR_WITHIN_A_DAY = SchedulePolicy(
 )
 
 
-def _every(seconds: float, *, offset_seconds: float = 0) -> ScheduleSpec:
+def every(seconds: float, *, offset_seconds: float = 0) -> ScheduleSpec:
+    """A time each so many seconds, counted from midnight in UTC."""
     interval = ScheduleIntervalSpec(
         every=timedelta(seconds=seconds), offset=timedelta(seconds=offset_seconds)
     )
@@ -114,7 +120,7 @@ class RunTimes:
     def spec(self) -> ScheduleSpec:
         """The times in Temporal's words. Every day: the run itself knows business days."""
         if self.every_seconds is not None:
-            return _every(self.every_seconds)
+            return every(self.every_seconds)
         hour, minute = map(int, self.time_of_day.split(":"))
         daily = ScheduleCalendarSpec(hour=[ScheduleRange(hour)], minute=[ScheduleRange(minute)])
         return ScheduleSpec(calendars=[daily], time_zone_name=self.time_zone)
@@ -131,21 +137,21 @@ def planned_schedules(sweep_seconds: float, runs: RunTimes) -> tuple[PlannedSche
             "sweep-authorizations",
             "SweepAuthorizations",
             (SweepInput(),),
-            _every(sweep_seconds),
+            every(sweep_seconds),
             "Void authorizations whose time has run out",
         ),
         PlannedSchedule(
             "release-availability",
             "ReleaseAvailability",
             (SweepInput(),),
-            _every(sweep_seconds),
+            every(sweep_seconds),
             "Make captured money available that has become due",
         ),
         PlannedSchedule(
             "relay-provider-events",
             "RelayProviderEvents",
             (),
-            _every(RELAY_SECONDS),
+            every(RELAY_SECONDS),
             "Apply provider events that were stored and not applied yet",
         ),
     )
@@ -166,9 +172,11 @@ def payout_run_schedule(name: str, runs: RunTimes) -> PlannedSchedule:
 def reconciliation_schedules(
     providers: Sequence[str], reconcile_at: str
 ) -> tuple[PlannedSchedule, ...]:
-    """One reconciliation a day for each provider, at `HH:MM` in UTC, and the hourly check."""
+    """One reconciliation a day for each provider, at `HH:MM` in UTC, the relay of those that were
+    not started, and the hourly check.
+    """
     hours, minutes = map(int, reconcile_at.split(":"))
-    at = _every(_DAY_SECONDS, offset_seconds=hours * 3_600 + minutes * 60)
+    at = every(_DAY_SECONDS, offset_seconds=hours * 3_600 + minutes * 60)
     daily = (
         PlannedSchedule(
             f"reconcile-{provider}",
@@ -180,14 +188,21 @@ def reconciliation_schedules(
         )
         for provider in providers
     )
+    relay = PlannedSchedule(
+        "relay-reconciliations",
+        RELAY_RECONCILIATIONS,
+        (),
+        every(RELAY_SECONDS),
+        "Start reconciliations that were asked for and not started",
+    )
     check = PlannedSchedule(
         "check-balances",
         CHECK_BALANCES,
         (),
-        _every(CHECK_SECONDS),
+        every(CHECK_SECONDS),
         "Check what providers owe us against the journal, and ask again for what stays unknown",
     )
-    return (*daily, check)
+    return (*daily, relay, check)
 
 
 def bank_rail_schedules(
@@ -202,14 +217,14 @@ def bank_rail_schedules(
                 f"payout-batch/{name}",
                 "SubmitPayoutBatch",
                 (PayoutWindow(provider=name),),
-                _every(window_seconds),
+                every(window_seconds),
                 f"Send the payouts that wait for {name} in one file",
             ),
             PlannedSchedule(
                 f"bank-files/{name}",
                 "ReadBankFiles",
                 (ReadFiles(provider=name),),
-                _every(files_seconds),
+                every(files_seconds),
                 f"Read the files that {name} has left",
             ),
         )

@@ -160,42 +160,77 @@ class ReconcileDailyTrigger:
         given: ReconcileInput = await workflow.execute_local_activity(
             steps.open_reconciliation, wanted, **IN_HOUSE
         )
-        try:
-            await workflow.start_child_workflow(
-                ReconcileProvider.run,
-                given,
-                id=given.workflow_id,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                task_timeout=TASK_TIMEOUT,
-                search_attributes=of_reconciliation(given.reconciliation_id, given.provider),
-                static_summary=f"Reconcile {given.provider} of {given.report_date.isoformat()}",
-            )
-        except FailureError:
-            # It runs, or has run: this start was made before.
-            workflow.logger.info("started before", extra={"reconciliation": given.workflow_id})
+        await _start(given)
         return given.workflow_id
+
+
+@workflow.defn(name="RelayReconciliations")
+class RelayReconciliations:
+    """Scheduled: start what was asked for and not started: who made its row may have died."""
+
+    @workflow.run
+    async def run(self) -> int:
+        """Go through all that have not ended. Returns how many were started."""
+        cursor: str | None = None
+        started = 0
+        while True:
+            page: tuple[ReconcileInput, ...] = await workflow.execute_local_activity(
+                steps.unfinished_reconciliations,
+                PageRequest(page_size=_PAGE, cursor=cursor),
+                **IN_HOUSE,
+            )
+            for given in page:
+                started += await _start(given)
+            if len(page) < _PAGE:
+                return started
+            cursor = page[-1].reconciliation_id
+
+
+async def _start(given: ReconcileInput) -> bool:
+    """Start a reconciliation, which goes on by itself. False: it was started before."""
+    try:
+        await workflow.start_child_workflow(
+            ReconcileProvider.run,
+            given,
+            id=given.workflow_id,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            task_timeout=TASK_TIMEOUT,
+            search_attributes=of_reconciliation(given.reconciliation_id, given.provider),
+            static_summary=f"Reconcile {given.provider} of {given.report_date.isoformat()}",
+        )
+    except FailureError:
+        workflow.logger.info("started before", extra={"reconciliation": given.workflow_id})
+        return False
+    return True
 
 
 @workflow.defn(name="CheckBalances")
 class CheckBalances:
     """Scheduled: what providers owe us by the ledger is what the journal says.
 
-    A difference is red: a person has to look.
+    A difference is red: a person has to look. What a person is asked about already is told, and is
+    not red.
     """
 
     @workflow.run
     async def run(self) -> str:
         """Check all providers. Returns what was seen; fails with what differs."""
         found: CheckedBalances = await workflow.execute_activity(steps.check_balances, **_BULK)
+        asked = "".join(
+            f"; {one.provider} {one.currency}: a person is asked about {one.effects} effects"
+            f" of {one.amount}"
+            for one in found.asked_about
+        )
         if found.differences:
             told = "; ".join(
                 f"{one.provider} {one.currency}: {one.in_ledger} in the ledger,"
                 f" {one.in_journal} in the journal"
                 for one in found.differences
             )
-            raise ApplicationError(told, type="BalancesDiffer", non_retryable=True)
-        return f"all balances agree; {found.asked_again} effects are asked about again"
+            raise ApplicationError(told + asked, type="BalancesDiffer", non_retryable=True)
+        again = f"{found.asked_again} effects are asked about again"
+        return f"all balances agree; {again}{asked}"
 
 
 def _fetching(provider: str, plan: ReconcilePlan) -> dict[str, Any]:

@@ -10,7 +10,12 @@ from workflows.payout import Payout
 from workflows.payout_run import PayoutRun
 from workflows.payout_run_trigger import PayoutRunTrigger
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
-from workflows.reconcile import CheckBalances, ReconcileDailyTrigger, ReconcileProvider
+from workflows.reconcile import (
+    CheckBalances,
+    ReconcileDailyTrigger,
+    ReconcileProvider,
+    RelayReconciliations,
+)
 from workflows.refund import RefundPayment
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
 from workflows.void import VoidAuthorization
@@ -30,6 +35,7 @@ WORKFLOWS: list[type] = [
     ReleaseAvailability,
     ReconcileProvider,
     ReconcileDailyTrigger,
+    RelayReconciliations,
     CheckBalances,
     SubmitPayoutBatch,
     ReadBankFiles,

@@ -19,6 +19,7 @@ from recompense.domain.money import Currency
 RECONCILE_PROVIDER = "ReconcileProvider"
 RECONCILE_DAILY = "ReconcileDaily"
 CHECK_BALANCES = "CheckBalances"
+RELAY_RECONCILIATIONS = "RelayReconciliations"
 """The explicit type names under which the workflows are registered; they stand in histories."""
 
 
@@ -192,10 +193,23 @@ class BalanceDifference(Frozen):
     in_journal: int
 
 
+class AskedAbout(Frozen):
+    """Effects that stand at a provider and not in our books, while a person is asked about them.
+
+    `amount` minor units are what clearing would hold more, were they all kept.
+    """
+
+    provider: str
+    currency: str
+    effects: int
+    amount: int
+
+
 class CheckedBalances(Frozen):
     """What the hourly check found, and how many effects it asks the provider about again."""
 
     differences: tuple[BalanceDifference, ...] = ()
+    asked_about: tuple[AskedAbout, ...] = ()
     asked_again: int = 0
 
 

@@ -26,6 +26,12 @@ async def open_reconciliation(wanted: OpenReconciliation) -> ReconcileInput:
     raise NotImplementedError
 
 
+@activity.defn(name="reconciliation.relay")
+async def unfinished_reconciliations(page: PageRequest) -> tuple[ReconcileInput, ...]:
+    """List a page of reconciliations that have not ended, oldest first."""
+    raise NotImplementedError
+
+
 @activity.defn(name="reconciliation.plan")
 async def plan_reconciliation(given: ReconcileInput) -> ReconcilePlan:
     """Say how the report is fetched."""

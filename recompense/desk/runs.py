@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
@@ -25,7 +26,7 @@ from recompense.contracts.payout_runs import (
 from recompense.contracts.sagas import DECISION_UPDATE_ID, Refusal
 from recompense.contracts.starting import SagaStart, payout_run_start
 from recompense.contracts.views import PayoutRunItemView, PayoutRunView
-from recompense.desk.executions import answered
+from recompense.desk.executions import answered, describe, ui_page
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import payout_run_reads, payout_runs
@@ -35,6 +36,20 @@ from recompense.persistence.run_tables import PayoutRunRow
 
 _ITEMS_AT_ONCE = 500
 _PATIENCE = timedelta(seconds=4)
+
+
+@dataclass(frozen=True)
+class RunWorkflow:
+    """The workflow of a run, and its page in the Temporal UI.
+
+    `status` is Temporal's word, such as `running` or `terminated`; None: it knows none any more.
+    `abandoned`: it has ended early, and nobody works on the run.
+    """
+
+    workflow_id: str
+    ui_url: str
+    status: str | None
+    abandoned: bool
 
 
 class RunDesk:
@@ -106,6 +121,19 @@ class RunDesk:
             ):
                 items += page
         return run, items
+
+    async def workflow_of(self, run_id: str, ui_url: str) -> RunWorkflow:
+        """The workflow of a run, as Temporal knows it. `ui_url` is where its UI is."""
+        workflow_id = (await self._input(run_id)).workflow_id
+        found = await describe(self._client, workflow_id)
+        return RunWorkflow(
+            workflow_id=workflow_id,
+            ui_url=ui_page(
+                ui_url, self._client.namespace, workflow_id, found.run_id if found else None
+            ),
+            status=found.status.name.lower() if found else None,
+            abandoned=found is not None and found.abandoned,
+        )
 
     async def review(self, run_id: str, review: RunReview) -> PayoutRunView:
         """Approve or reject a run, in the name of the review's actor."""

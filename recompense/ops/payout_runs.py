@@ -14,7 +14,7 @@ from rich.progress_bar import ProgressBar
 
 from recompense.contracts.payout_runs import RunReview
 from recompense.contracts.views import PayoutRunItemView, PayoutRunView
-from recompense.desk.runs import RunDesk
+from recompense.desk.runs import RunDesk, RunWorkflow
 from recompense.domain.failures import Refused
 from recompense.domain.money import formatted
 from recompense.domain.states import PayoutRunStatus
@@ -63,13 +63,25 @@ def list_(
 
 @app.command()
 def show(run_id: RunId, as_json: AsJson = False, data_dir: DataDir = None) -> None:
-    """Show one run: its totals, how far it is, and its items."""
-    found, items = _with_desk(lambda desk: desk.show(run_id), data_dir)
+    """Show one run: its totals, how far it is, its workflow, and its items."""
+    with told_to_the_person():
+        ui_url = settings_of(data_dir).temporal_ui_url
+
+    async def shown(desk: RunDesk) -> tuple[PayoutRunView, list[PayoutRunItemView], RunWorkflow]:
+        return *await desk.show(run_id), await desk.workflow_of(run_id, ui_url)
+
+    found, items, workflow = _with_desk(shown, data_dir)
     if as_json:
         listed = [item.model_dump(mode="json") for item in items]
-        print_json({**found.model_dump(mode="json"), "items": listed})
+        of_workflow = {
+            "workflow_id": workflow.workflow_id,
+            "workflow_status": workflow.status,
+            "ui_url": workflow.ui_url,
+        }
+        print_json({**found.model_dump(mode="json"), **of_workflow, "items": listed})
         return
     _tell(found)
+    _tell_workflow(workflow)
     columns = ["item", "merchant", "amount", "status", "payout", "failure"]
     print_table(columns, [_item(one) for one in items])
 
@@ -192,6 +204,13 @@ def _tell(shown: PayoutRunView) -> None:
     if console.is_terminal and shown.items_count:
         over = shown.paid_count + shown.failed_count
         console.print(ProgressBar(total=shown.items_count, completed=over, width=_BAR_WIDTH))
+
+
+def _tell_workflow(workflow: RunWorkflow) -> None:
+    status = workflow.status or "not known to Temporal any more"
+    typer.echo(f"{workflow.workflow_id}: {status}\n{workflow.ui_url}")
+    if workflow.abandoned:
+        typer.echo("Nobody works on this run: recompense payout-runs resume carries it on.")
 
 
 def _row(one: PayoutRunView) -> list[str]:

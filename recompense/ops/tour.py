@@ -66,13 +66,16 @@ async def _tour(settings: Settings, stack: StackFile, console: Console) -> None:
         console.print("[bold]Recompense: a tour of a running stack[/bold]")
         console.print("Each payment below is a Temporal saga, made through the public API.\n")
         try:
-            await _chapters(guide, console, _scheduled(settings, guide, client))
+            await _chapters(guide, console, client, _scheduled(settings, guide, client))
         finally:
             await guide.clear_faults()
 
 
-async def _chapters(guide: Guide, console: Console, scheduled: Awaitable[Chapter]) -> None:
+async def _chapters(
+    guide: Guide, console: Console, client: Client, scheduled: Awaitable[Chapter]
+) -> None:
     asked = await _start_what_parks(guide)
+    unknown = await _start_what_parks(guide)
     failing = await _start_what_fails(guide)
     async with asyncio.TaskGroup() as slow:
         compensated = slow.create_task(_chapter(_is_compensated(guide, failing)))
@@ -92,10 +95,11 @@ async def _chapters(guide: Guide, console: Console, scheduled: Awaitable[Chapter
         with console.status("Waiting for what takes longer"):
             _print(console, 8, _seen(await compensated))
             waiting = _seen(await parked)
-    # Only now: the provider has to stay away until both stories have come to their turn.
+            await _until_parked(guide, unknown)
+    # Only now: the provider has to stay away until all stories have come to their turn.
     await guide.clear_faults()
     _print(console, 9, await _is_resolved(guide, asked, waiting))
-    _print(console, 10, await reconciles(guide))
+    _print(console, 10, await reconciles(guide, client, unknown))
     _print(console, 11, await _balances(guide))
     console.print(
         "Look at any saga above in the Temporal UI, or with `recompense sagas show <id>`."
@@ -233,17 +237,25 @@ async def _is_compensated(guide: Guide, capture: Json) -> Chapter:
 
 
 async def _start_what_parks(guide: Guide) -> Json:
+    """A payment of which nothing comes back: no answer, no look-up and no webhook."""
+    await guide.sends_webhooks("drop")
     payment = await _pay(guide, 7_700, token="tok_timeout_once", wait_seconds=0)  # noqa: S106 - as above
     await guide.arm("*", "timeout_after", times=-1, reference=payment["id"])
+    await guide.until_made(payment["id"])
+    await guide.sends_webhooks("normal")
     return payment
+
+
+async def _until_parked(guide: Guide, payment: Json) -> Json:
+    workflow_id = f"authorize/{payment['id']}"
+    return await guide.until(
+        "ops", saga_path(workflow_id), lambda saga: saga["state"] == "parked", workflow_id
+    )
 
 
 async def _is_parked(guide: Guide, payment: Json) -> Chapter:
     chapter = Chapter("A saga that parks, and a person who resolves it")
-    workflow_id = f"authorize/{payment['id']}"
-    parked = await guide.until(
-        "ops", saga_path(workflow_id), lambda saga: saga["state"] == "parked", workflow_id
-    )
+    parked = await _until_parked(guide, payment)
     now = await guide.get("backend", f"/v1/payments/{payment['id']}")
     expect(bool(now["needs_attention"]), now)
     chapter.told(f"Nobody could say what became of {payment['id']}: it waits, and asks")

@@ -89,6 +89,12 @@ class Guide:
             if (fault.get("match") or {}).get("reference") == reference
         )
 
+    async def until_made(self, reference: str) -> None:
+        """Wait until the provider has made an effect for one operation."""
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            while not await self.effects(reference):
+                await asyncio.sleep(_LOOK_AGAIN_SECONDS)
+
     async def until_fired(self, reference: str | None, times: int) -> None:
         """Wait until a fault has met its call."""
         async with asyncio.timeout(_PATIENCE_SECONDS):
@@ -96,9 +102,15 @@ class Guide:
                 await asyncio.sleep(_LOOK_AGAIN_SECONDS)
 
     async def clear_faults(self) -> None:
-        """The provider is well again."""
+        """The provider is well again, and tells of what happens."""
         answer = await self.http.delete(f"{self.stack.sandbox_url}/_control/faults")
         answer.raise_for_status()
+        await self.sends_webhooks("normal")
+
+    async def sends_webhooks(self, mode: str) -> None:
+        """How the sandbox tells of what it does from now on."""
+        url = f"{self.stack.sandbox_url}/_control/webhooks"
+        _body(await self.http.post(url, json={"mode": mode}))
 
     async def settle(self, date: str, corrupt: str | None = None) -> None:
         """Have the sandbox write its report of a date, perhaps with a planted break."""

@@ -9,26 +9,47 @@ from collections.abc import Sequence
 from sqlalchemy import text
 from sqlmodel.ext.asyncio.session import AsyncSession
 
-from recompense.contracts.reconciliation import BalanceDifference, CheckedBalances
+from recompense.contracts.reconciliation import AskedAbout, BalanceDifference, CheckedBalances
 from recompense.ledger.accounts import provider_clearing
 from recompense.persistence import ledger
 
 _PREPARE = text("SET LOCAL statement_timeout = '15min'")
 
-# What sagas have booked into clearing, less what settlements have taken out of it.
-_IN_JOURNAL = text("""
+# An effect that stands at the provider and was taken back here. What the provider has taken back is
+# none: our books hold that one.
+_STANDS = """
+orphan.saga_id = j.saga_id AND orphan.step = j.step AND orphan.attempt = j.attempt
+AND orphan.leg = j.leg AND orphan.outcome->>'kind' <> 'declined'
+"""
+
+# What sagas have booked into clearing, less what settlements have taken out of it. An orphan is
+# booked by the attempt that takes it up, if a person wants it kept, and never by its own row.
+_IN_JOURNAL = text(f"""
 SELECT currency, CAST(sum(amount) AS bigint) AS amount FROM (
     SELECT call->>'currency' AS currency,
            CASE call->>'operation' WHEN 'refund' THEN -1 ELSE 1 END
                * CAST(coalesce(outcome->>'amount', call->>'amount') AS bigint) AS amount
-    FROM journal
+    FROM journal j
     WHERE provider = :provider AND booked AND outcome_kind = 'approved'
       AND call->>'operation' IN ('capture', 'refund')
+      AND NOT EXISTS (SELECT FROM orphans orphan WHERE {_STANDS})
     UNION ALL
     SELECT currency, -clearing FROM settlement_matches WHERE provider = :provider
 ) AS moved
 GROUP BY currency
-""")
+""")  # noqa: S608 - constants of this file
+
+# Money that the provider has moved and our books have not, until a person has decided.
+_ASKED_ABOUT = text(f"""
+SELECT call->>'currency' AS currency, count(*) AS effects,
+       CAST(sum(CASE call->>'operation' WHEN 'refund' THEN -1 ELSE 1 END
+           * CAST(coalesce(orphan.outcome->>'amount', call->>'amount') AS bigint)) AS bigint)
+           AS amount
+FROM orphans orphan JOIN journal j ON {_STANDS}
+WHERE j.provider = :provider AND orphan.status = 'parked'
+  AND call->>'operation' IN ('capture', 'refund')
+GROUP BY call->>'currency' ORDER BY 1
+""")  # noqa: S608 - constants of this file
 
 # One question for each effect and day, asked as if the provider had told of it. What a person is
 # asked about already is that person's.
@@ -53,10 +74,14 @@ SELECT count(*) FROM asked
 
 
 async def check(session: AsyncSession, providers: Sequence[str]) -> CheckedBalances:
-    """Check each provider's clearing account, and have what stays unknown pulled."""
+    """Check each provider's clearing account, and have what stays unknown pulled.
+
+    An effect that a person is asked about already is no difference: it is told apart.
+    """
     connection = await session.connection()
     await connection.execute(_PREPARE)
     differences: list[BalanceDifference] = []
+    asked_about: list[AskedAbout] = []
     asked_again = 0
     for provider in providers:
         named = {"provider": provider}
@@ -75,5 +100,16 @@ async def check(session: AsyncSession, providers: Sequence[str]) -> CheckedBalan
                         in_journal=found[1],
                     )
                 )
+        for row in await connection.execute(_ASKED_ABOUT, named):
+            asked_about.append(
+                AskedAbout(
+                    provider=provider,
+                    currency=row.currency,
+                    effects=row.effects,
+                    amount=row.amount,
+                )
+            )
         asked_again += int((await connection.execute(_ASK_AGAIN, named)).scalar_one())
-    return CheckedBalances(differences=tuple(differences), asked_again=asked_again)
+    return CheckedBalances(
+        differences=tuple(differences), asked_about=tuple(asked_about), asked_again=asked_again
+    )

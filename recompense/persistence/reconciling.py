@@ -95,6 +95,34 @@ def input_of(row: Reconciliation) -> ReconcileInput:
     )
 
 
+_UNFINISHED = text("""
+SELECT id, provider, report_date, number FROM reconciliations
+WHERE status = 'running' AND id > :after
+  AND created_at < clock_timestamp() - make_interval(secs => :older_than_seconds)
+ORDER BY id LIMIT :page
+""")
+
+
+async def unfinished(
+    session: AsyncSession, after: str | None, page: int, *, older_than_seconds: float
+) -> tuple[ReconcileInput, ...]:
+    """A page of reconciliations that have not ended, oldest first."""
+    connection = await session.connection()
+    found = await connection.execute(
+        _UNFINISHED,
+        {"after": after or "", "page": page, "older_than_seconds": older_than_seconds},
+    )
+    return tuple(
+        ReconcileInput(
+            reconciliation_id=row.id,
+            provider=row.provider,
+            report_date=row.report_date,
+            number=row.number,
+        )
+        for row in found
+    )
+
+
 async def finish(session: AsyncSession, end: FinishReconciliation) -> str:
     """End a reconciliation: what was compared decides; a failure says why nothing was.
 

@@ -8,6 +8,7 @@ import csv
 import io
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -36,17 +37,22 @@ Line = dict[str, Any]
 
 
 class Corruption(StrEnum):
-    """A break that is planted in a report on purpose."""
+    """What is wrong with a report on purpose: a break in one of its lines, or the whole file."""
 
     MISSING = "missing"
     EXTRA = "extra"
     AMOUNT = "amount"
+    CURRENCY = "currency"
     FEE = "fee"
     DUPLICATE = "duplicate"
+    TRUNCATED = "truncated"
+    OTHER_DATE = "other_date"
+    SWOLLEN = "swollen"
+    """Every line again and again: more than ten times as many, and more than a thousand."""
 
 
 class NothingToCorrupt(Exception):
-    """The report has no line that this break could be planted in."""
+    """The report has no line that could be spoilt."""
 
 
 class Settlement:
@@ -65,7 +71,7 @@ class Settlement:
             query = "SELECT * FROM effects WHERE settled_on IS NULL OR settled_on = ? ORDER BY seq"
             lines = [_line(row) for row in self._store.rows(query, date)]
             if corruption is not None:
-                lines = _CORRUPT[corruption](lines)
+                lines = _corrupted(lines, corruption)
             self._store.execute("UPDATE effects SET settled_on = NULL WHERE settled_on = ?", date)
             for line in lines:
                 self._store.execute(
@@ -74,7 +80,7 @@ class Settlement:
             self._store.execute(
                 "INSERT OR REPLACE INTO settlements (date, report) VALUES (?, ?)",
                 date,
-                _as_csv(lines, date),
+                _WRITTEN.get(corruption, _as_csv)(lines, date),
             )
         return len(lines)
 
@@ -116,11 +122,34 @@ def _as_csv(lines: list[Line], date: str) -> str:
     return text.getvalue()
 
 
+def _cut_off(lines: list[Line], date: str) -> str:
+    """The first half of the file: a transfer that broke off."""
+    whole = _as_csv(lines, date)
+    return whole[: len(whole) // 2]
+
+
+def _of_the_day_before(lines: list[Line], date: str) -> str:
+    """A file that lies under another date than it is of."""
+    day_before = datetime.fromisoformat(date) - timedelta(days=1)
+    return _as_csv(lines, day_before.date().isoformat())
+
+
+_WRITTEN: dict[Corruption | None, Callable[[list[Line], str], str]] = {
+    Corruption.TRUNCATED: _cut_off,
+    Corruption.OTHER_DATE: _of_the_day_before,
+}
+
+
+def _corrupted(lines: list[Line], corruption: Corruption) -> list[Line]:
+    if not lines and corruption is not Corruption.EXTRA:
+        raise NothingToCorrupt
+    change = _CORRUPT.get(corruption)
+    return lines if change is None else change(lines)
+
+
 def _victim(lines: list[Line]) -> int:
     """The line to spoil: a capture where there is one, because it carries amount, fee and net."""
     captures = [position for position, line in enumerate(lines) if line["operation"] == "capture"]
-    if not lines:
-        raise NothingToCorrupt
     return captures[0] if captures else 0
 
 
@@ -152,6 +181,12 @@ def _changed(lines: list[Line], column: str) -> list[Line]:
     return [*lines[:victim], spoilt, *lines[victim + 1 :]]
 
 
+def _in_another_currency(lines: list[Line]) -> list[Line]:
+    victim = _victim(lines)
+    other = "USD" if lines[victim]["currency"] != "USD" else "EUR"
+    return [*lines[:victim], {**lines[victim], "currency": other}, *lines[victim + 1 :]]
+
+
 def _duplicate(lines: list[Line]) -> list[Line]:
     victim = _victim(lines)
     return [*lines[: victim + 1], lines[victim], *lines[victim + 1 :]]
@@ -161,6 +196,8 @@ _CORRUPT: dict[Corruption, Callable[[list[Line]], list[Line]]] = {
     Corruption.MISSING: _missing,
     Corruption.EXTRA: _extra,
     Corruption.AMOUNT: lambda lines: _changed(lines, "amount"),
+    Corruption.CURRENCY: _in_another_currency,
     Corruption.FEE: lambda lines: _changed(lines, "fee"),
     Corruption.DUPLICATE: _duplicate,
+    Corruption.SWOLLEN: lambda lines: lines * max(11, 1_000 // len(lines) + 1),
 }

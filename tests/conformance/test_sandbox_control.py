@@ -5,12 +5,16 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from adapters.sandbox.report import read_report
+from recompense.contracts.settlement import ReportRefused
+from recompense.sandbox.settlement import Corruption
 from tests.support.sandbox import Sandbox, running_sandbox
 
 
@@ -99,7 +103,15 @@ def test_key_outside_its_window_makes_another_effect(sandbox: Sandbox) -> None:
 
 @pytest.mark.parametrize(
     ("corruption", "difference"),
-    [("missing", -1), ("extra", 1), ("amount", 0), ("fee", 0), ("duplicate", 1)],
+    [
+        ("missing", -1),
+        ("extra", 1),
+        ("amount", 0),
+        ("currency", 0),
+        ("fee", 0),
+        ("duplicate", 1),
+        ("swollen", 1_000),
+    ],
 )
 def test_settlement_holds_every_effect_and_the_planted_break(
     sandbox: Sandbox, corruption: str, difference: int
@@ -114,6 +126,31 @@ def test_settlement_holds_every_effect_and_the_planted_break(
     assert broken != clean
     late = settled(sandbox, {"date": "2026-11-25"})
     assert [line["reference"] for line in late] == (["cap_1"] if corruption == "missing" else [])
+
+
+@pytest.mark.parametrize(
+    ("corruption", "code"),
+    [("truncated", "report_truncated"), ("other_date", "report_other_date")],
+)
+def test_spoilt_file_is_refused_until_its_date_is_written_again(
+    sandbox: Sandbox, corruption: str, code: str
+) -> None:
+    authorize(sandbox, "pay_1")
+    day = date(2026, 11, 24)
+    settled(sandbox, {"date": day.isoformat(), "corrupt": corruption})
+    spoilt = sandbox.http.get(f"/v1/settlements/{day}").content
+    with pytest.raises(ReportRefused) as refused:
+        list(read_report([spoilt], day))
+    assert refused.value.code == code
+    right = settled(sandbox, {"date": day.isoformat()})
+    assert [line["reference"] for line in right] == ["pay_1"]
+
+
+@pytest.mark.parametrize("corruption", [one for one in Corruption if one is not Corruption.EXTRA])
+def test_report_without_a_line_cannot_be_spoilt(untouched: Sandbox, corruption: str) -> None:
+    body = {"date": "2026-11-24", "corrupt": corruption}
+    answer = untouched.http.post("/_control/settle", json=body)
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "nothing_to_corrupt")
 
 
 @pytest.mark.parametrize(
@@ -143,4 +180,6 @@ def test_vendor_api_demands_its_key_and_health_does_not(untouched: Sandbox) -> N
 def settled(sandbox: Sandbox, body: dict[str, str]) -> list[dict[str, str]]:
     sandbox.http.post("/_control/settle", json=body).raise_for_status()
     report = sandbox.http.get(f"/v1/settlements/{body['date']}").raise_for_status().text
-    return list(csv.DictReader(io.StringIO(report)))
+    lines = list(csv.DictReader(io.StringIO(report)))
+    # When it was written is no part of what it says.
+    return [{name: said for name, said in line.items() if name != "written_at"} for line in lines]

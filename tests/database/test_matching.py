@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy.exc import DBAPIError
 
 from adapters.sandbox.report import read_report
+from recompense.contracts.reconciliation import ReconcileInput
+from recompense.persistence import reconciling
 from recompense.persistence.balance_check import check
 from recompense.persistence.database import Database
 from tests.support.census import SOAK
@@ -193,6 +195,18 @@ async def test_empty_report_of_a_date_without_effects_is_clean(counter: Counter)
     assert (found.lines, found.opened) == (0, 0)
 
 
+async def test_what_has_not_ended_is_listed_page_by_page(counter: Counter) -> None:
+    begun = [await counter.begin(DAY + timedelta(days=number)) for number in range(3)]
+    listed: list[ReconcileInput] = []
+    await counter.finish(begun[1])
+    async with counter.database.transaction() as session:
+        while page := await reconciling.unfinished(
+            session, listed[-1].reconciliation_id if listed else None, 1, older_than_seconds=0
+        ):
+            listed += page
+    assert listed == sorted([begun[0], begun[2]], key=lambda one: one.reconciliation_id)
+
+
 LINES = 1_000_000 if SOAK else 20_000
 MOST_MEGABYTES = 300
 
@@ -241,6 +255,41 @@ async def test_check_finds_what_no_settlement_explains(counter: Counter) -> None
     async with counter.database.transaction() as session:
         (found,) = (await check(session, ["sandbox"])).differences
     assert (found.currency, found.in_ledger, found.in_journal) == ("EUR", 1_000, 2_000)
+
+
+async def test_check_tells_what_a_person_is_asked_about_apart_from_what_nobody_explains(
+    counter: Counter,
+) -> None:
+    counter.captured(1)
+    counter.orphan(counter.effect(2, amount=40))
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    (asked,) = found.asked_about
+    assert (asked.currency, asked.effects, asked.amount) == ("EUR", 1, 40)
+    assert found.differences == ()
+    counter.effect(3, amount=40)
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    (unexplained,) = found.differences
+    assert (unexplained.in_ledger, unexplained.in_journal) == (1_000, 1_040)
+    assert found.asked_about == (asked,)
+
+
+@pytest.mark.parametrize("status", ["undone", "adopted"])
+async def test_check_forgets_what_a_person_has_decided(counter: Counter, status: str) -> None:
+    counter.orphan(counter.effect(1), status=status)
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    assert (found.differences, found.asked_about) == ((), ())
+
+
+async def test_check_still_counts_what_the_provider_says_that_it_took_back(
+    counter: Counter,
+) -> None:
+    counter.orphan(counter.captured(1), outcome="declined")
+    async with counter.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    assert (found.differences, found.asked_about) == ((), ())
 
 
 async def test_check_asks_once_a_day_about_what_nobody_told_of(counter: Counter) -> None:

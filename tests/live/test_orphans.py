@@ -19,6 +19,7 @@ from recompense.contracts.words import ORPHAN_QUESTION, AnySagaInput
 from recompense.desk import SagaDesk
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, new_id
+from recompense.persistence.balance_check import check
 from recompense.persistence.verify import verify
 from tests.support.books import PAYMENTS_DISAGREE
 from tests.support.platform import Platform, authorize_input
@@ -85,6 +86,14 @@ async def assert_ledger_agrees(platform: Platform) -> None:
     assert await platform.rows(PAYMENTS_DISAGREE) == []
 
 
+async def assert_balances_agree(platform: Platform, *, asked_about: int = 0) -> None:
+    """Clearing is what the journal says; what a person is asked about is told beside it."""
+    async with platform.database.transaction() as session:
+        found = await check(session, ["sandbox"])
+    assert found.differences == ()
+    assert sum(one.amount for one in found.asked_about) == asked_about
+
+
 @pytest.mark.parametrize("final", [False, True])
 async def test_capture_made_after_all_and_kept_is_taken_up_and_not_made_again(
     platform: Platform, desk: SagaDesk, final: bool
@@ -101,6 +110,7 @@ async def test_capture_made_after_all_and_kept_is_taken_up_and_not_made_again(
     assert (await payment(platform))["needs_attention"]
     shown = await desk.show(capture.ref().saga_id)
     assert shown.question == ORPHAN_QUESTION
+    await assert_balances_agree(platform, asked_about=40)
     kept = await desk.resolve(capture.ref().saga_id, word(ResolveDecision.SUCCEEDED))
     assert (kept.state.value, kept.attempt, kept.question) == ("done", 2, None)
     made = platform.sandbox.effects(capture.capture_id)
@@ -111,6 +121,7 @@ async def test_capture_made_after_all_and_kept_is_taken_up_and_not_made_again(
     assert not row["needs_attention"]
     assert (await orphan(platform))["status"] == "adopted"
     await assert_ledger_agrees(platform)
+    await assert_balances_agree(platform)
 
 
 async def test_final_capture_made_after_all_and_undone_lets_the_hold_go(
@@ -132,6 +143,7 @@ async def test_final_capture_made_after_all_and_undone_lets_the_hold_go(
     (audit,) = await platform.rows("SELECT * FROM audit_log WHERE action = 'orphan_undone'")
     assert (audit["actor"], audit["reason"]) == ("ops-anna", "looked at the provider")
     await assert_ledger_agrees(platform)
+    await assert_balances_agree(platform)
 
 
 async def test_void_made_after_all_is_followed_without_a_person(platform: Platform) -> None:
@@ -164,8 +176,10 @@ async def test_refund_made_after_all_and_replayed_is_not_made_again(
         "target": row["provider_reference"],
     }
     await made_after_all(platform, refund, "/v1/refunds", body)
+    await assert_balances_agree(platform, asked_about=-30)
     kept = await desk.resolve(refund.ref().saga_id, word(ResolveDecision.SUCCEEDED))
     assert kept.state.value == "done"
     assert len(platform.sandbox.effects(refund.refund_id)) == 1
     assert (await payment(platform))["amount_refunded"] == 30
     await assert_ledger_agrees(platform)
+    await assert_balances_agree(platform)

@@ -278,7 +278,11 @@ async def test_a_canceled_run_is_carried_on(platform: Platform) -> None:
     word = RunReview(decision="approve", actor="checker")
     with pytest.raises(Refused):
         await desk.review(row["id"], word)
+    told = await desk.workflow_of(row["id"], "http://127.0.0.1:8233")
+    assert (told.workflow_id, told.status, told.abandoned) == (handle.id, "canceled", True)
     await desk.resume(row["id"], actor="maker", reason="canceled by mistake")
+    told = await desk.workflow_of(row["id"], "http://127.0.0.1:8233")
+    assert (told.status, told.abandoned) == ("running", False)
     assert (await desk.review(row["id"], word)).status == "running"
     await paid(platform, row["id"], 2)
     assert await effects_per_merchant(platform) == [1] * 2

@@ -93,6 +93,7 @@ async def test_settled_captures_reach_the_bank_and_become_available(
         ("missing", "missing_at_provider"),
         ("extra", "missing_here"),
         ("amount", "amount_mismatch"),
+        ("currency", "currency_mismatch"),
         ("fee", "fee_mismatch"),
         ("duplicate", "duplicate"),
     ],
@@ -143,6 +144,34 @@ async def test_report_that_does_not_come_ends_as_failed_with_its_reason(
     assert failed.status == "failed"
     assert failed.failure is not None
     assert failed.failure.code == "report_not_there"
+
+
+@pytest.mark.parametrize(
+    ("corrupt", "code"),
+    [
+        ("truncated", "report_truncated"),
+        ("other_date", "report_other_date"),
+        ("swollen", "report_implausible"),
+    ],
+)
+async def test_file_that_cannot_be_believed_books_nothing_until_the_right_one_comes(
+    platform: Platform, day: date, corrupt: str, code: str
+) -> None:
+    await captured(platform)
+    booked = await platform.rows("SELECT * FROM ledger_postings")
+    settle(platform, day, corrupt=corrupt)
+    failed = await reconcile(platform, day)
+    assert failed.status == "failed"
+    assert failed.failure is not None
+    assert failed.failure.code == code
+    assert await platform.rows("SELECT * FROM ledger_postings") == booked
+    assert await platform.rows("SELECT * FROM settlement_lines") == []
+    assert await platform.rows("SELECT * FROM settlement_matches") == []
+    assert await breaks(platform) == []
+    settle(platform, day)
+    assert (await reconcile(platform, day)).status == "clean"
+    assert await balance(platform, "bank:main:cash") == 9_900
+    await assert_books_agree(platform)
 
 
 async def test_effect_that_nobody_could_tell_us_of_is_found_by_the_report_and_pulled(

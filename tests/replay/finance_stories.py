@@ -6,7 +6,13 @@ from datetime import date
 
 from recompense.contracts.bank_rail import PayoutWindow, ReadFiles
 from recompense.contracts.payout_runs import PayoutRunInput, PayoutRunTriggerInput, RunReview
-from recompense.contracts.reconciliation import CHECK_BALANCES, RECONCILE_DAILY, ReconcileDaily
+from recompense.contracts.reconciliation import (
+    CHECK_BALANCES,
+    RECONCILE_DAILY,
+    RELAY_RECONCILIATIONS,
+    ReconcileDaily,
+    ReconcileInput,
+)
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
 )
@@ -70,6 +76,17 @@ async def reconciled_daily(platform: Platform) -> str:
     return await run_once(platform, RECONCILE_DAILY, daily)
 
 
+async def relayed_reconciliations(platform: Platform) -> str:
+    """A reconciliation whose row was made, and nothing else."""
+    await _settled(platform, date(2026, 11, 27))
+    await _begun(platform, date(2026, 11, 27))
+    await platform.rows_changed(
+        "UPDATE reconciliations SET created_at = created_at - interval '1 minute'"
+        " WHERE status = 'running'"
+    )
+    return await run_once(platform, RELAY_RECONCILIATIONS)
+
+
 async def checked_balances(platform: Platform) -> str:
     """The hourly check."""
     return await run_once(platform, CHECK_BALANCES)
@@ -82,16 +99,20 @@ async def _settled(platform: Platform, day: date) -> None:
 
 async def _reconciled(platform: Platform, day: date) -> str:
     await _settled(platform, day)
-    given = await reconciliations.begin(
+    given = await _begun(platform, day)
+    await reconciliations.start(platform.client, given)
+    await platform.client.get_workflow_handle(given.workflow_id).result()
+    return given.workflow_id
+
+
+async def _begun(platform: Platform, day: date) -> ReconcileInput:
+    return await reconciliations.begin(
         platform.database,
         new_id(IdPrefix.RECONCILIATION),
         provider="sandbox",
         report_date=day,
         requested_by="finance",
     )
-    await reconciliations.start(platform.client, given)
-    await platform.client.get_workflow_handle(given.workflow_id).result()
-    return given.workflow_id
 
 
 async def sent_window(platform: Platform) -> str:

@@ -19,10 +19,13 @@ from typing import Any, Literal
 
 from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio import activity
+from temporalio.client import Client
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.boundary import FailureBoundary
 from adapters.transport import ObservedTransport
+from recompense.contracts.reconciliation import ReconcileInput
+from recompense.desk import reconciliations
 from recompense.persistence.database import Database
 from recompense.persistence.sql_work import SqlWork
 
@@ -35,6 +38,7 @@ Point = Literal[
     "before_commit",
     "after_commit",
     "before_completion",
+    "before_start",
 ]
 
 
@@ -67,17 +71,31 @@ def install(crash_file: str) -> None:
     _watch_calls(points)
 
 
+def install_in_api(crash_file: str) -> None:
+    """The same for the API: `before_start` is between a reconciliation's row and its workflow."""
+    points = _Points(Path(crash_file))
+    start = reconciliations.start
+
+    async def watched(client: Client, given: ReconcileInput) -> None:
+        points.came("before_start", "reconciliations.start")
+        await start(client, given)
+
+    reconciliations.start = watched
+
+
 class _Points:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._times = 0
 
     def reached(self, point: Point) -> None:
-        if not activity.in_activity():
-            return
+        if activity.in_activity():
+            self.came(point, activity.info().activity_type)
+
+    def came(self, point: Point, where: str) -> None:
         with suppress(FileNotFoundError):
             armed = Crash(**json.loads(self._file.read_text(encoding="utf-8")))
-            if (armed.point, armed.activity) != (point, activity.info().activity_type):
+            if (armed.point, armed.activity) != (point, where):
                 return
             self._times += 1
             if self._times == armed.nth:

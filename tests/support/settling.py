@@ -150,6 +150,15 @@ class Counter:
             )
         return self.effect(number, amount=amount)
 
+    def orphan(self, key: str, *, status: str = "parked", outcome: str = "approved") -> None:
+        """An effect became known after its attempt had been taken back."""
+        with psycopg.connect(self.url) as connection:
+            connection.execute(
+                "INSERT INTO orphans (saga_id, step, attempt, leg, outcome, status)"
+                " SELECT saga_id, step, attempt, leg, %s, %s FROM journal WHERE effect_key = %s",
+                (json.dumps({"kind": outcome, "reference": "ct"}), status, key),
+            )
+
     def learns(self, key: str, outcome: str = "approved") -> None:
         """Our journal learns how an effect has ended."""
         with psycopg.connect(self.url) as connection:

@@ -1,6 +1,6 @@
-"""What tests do to the workers of a stack of their own, and how they ask for it.
+"""What tests do to the workers and the API of a stack of their own, and how they ask for it.
 
-A stack hands its environment on to its workers; those with the hook on their path read it there.
+A stack hands its environment on to both; those with the hook on their path read it there.
 """
 
 from __future__ import annotations
@@ -49,6 +49,12 @@ def install(environment: MutableMapping[str, str]) -> None:
         crash_points.install(environment[_CRASH_FILE])
     if _BUILD_FILE in environment:
         builds.install(Path(environment[_BUILD_FILE]))
+
+
+def install_in_api(environment: MutableMapping[str, str]) -> None:
+    """Do in this API process what its environment asks for."""
+    if _CRASH_FILE in environment:
+        crash_points.install_in_api(environment[_CRASH_FILE])
 
 
 def _go_far(environment: MutableMapping[str, str], ports: Mapping[str, int]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
+from recompense.contracts.reconciliation import BreakKind
 from tests.support.stack import TestStack, eventually, stack_of_its_own
 
 
@@ -56,6 +57,9 @@ def test_tour_is_taken_and_its_failed_saga_is_replayed(recompense: Command) -> N
     tour = recompense.good("demo")
     assert "11. The books" in tour.out
     assert "difference 0" in tour.out
+    assert [kind for kind in BreakKind if f": {kind}" not in tour.out] == []
+    assert "reconciled by itself" in tour.out
+    assert recompense.data("sagas", "list", "--state", "parked")["data"] == []
 
     failed = recompense.data("sagas", "list", "--state", "failed")["data"]
     (capture,) = [row for row in failed if row["kind"] == "capture"]
@@ -87,7 +91,14 @@ def test_payout_run_is_made_reviewed_and_read(recompense: Command) -> None:
     assert recompense.data(*reviewed, "checker")["reviewed_by"] == "checker"
     listed = recompense.data("payout-runs", "list", "--name", "by-hand")["data"]
     assert [run["id"] for run in listed] == [made["id"]]
-    assert "made by" in recompense.good("payout-runs", "show", made["id"]).out
+    shown = recompense.good("payout-runs", "show", made["id"]).out
+    run = recompense.data("payout-runs", "show", made["id"])
+    assert run["workflow_id"] == "payout-run/by-hand/2026-11-27/all"
+    assert run["workflow_status"] in {"running", "completed"}
+    for words in ("made by", run["workflow_id"], run["ui_url"]):
+        assert words in shown
+    pointed = recompense("sagas", "show", run["workflow_id"])
+    assert (pointed.status, "payout-runs list" in pointed.err) == (2, True)
     other = recompense.data("payout-runs", "run", "by-hand", "2026-11-30", "--currency", "EUR")
     rejected = recompense.data("payout-runs", "reject", other["id"], "--reason", "no")
     assert rejected["status"] == "rejected"

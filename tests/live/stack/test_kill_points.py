@@ -260,6 +260,28 @@ async def test_worker_killed_in_a_reconciliation_settles_once(
     count("cases by crash point", f"{point} of {activity}")
 
 
+async def test_api_killed_between_a_reconciliation_and_its_start_leaves_it_to_the_relay(
+    lonely: Desk,
+) -> None:
+    day = (date(2100, 1, 1) + timedelta(days=uuid4().int % 300_000)).isoformat()
+    sandbox = lonely.stack.file()["sandbox_url"]
+    httpx.post(f"{sandbox}/_control/settle", json={"date": day}).raise_for_status()
+    lonely.arm_crash(Crash("before_start", "reconciliations.start"))
+    asked = Request("/v1/reconciliations", {"provider": "sandbox", "date": day}, role="admin")
+    # Asked once, and never again under this key.
+    assert lonely.once(asked, key=f"reconcile-{day}") is None
+    assert lonely.is_reached(), "the point was not reached: the case proves nothing"
+
+    def made() -> list[tuple[str]]:
+        with psycopg.connect(lonely.stack.file()["database_url"]) as connection:
+            query = "SELECT status FROM reconciliations WHERE report_date = %s"
+            return connection.execute(query, [day]).fetchall()
+
+    eventually(lambda: made() == [("clean",)], "the one reconciliation has ended")
+    await assert_nothing_lost_or_doubled(lonely.stack, lonely.told)
+    count("cases by crash point", "before_start of a reconciliation, in the API")
+
+
 def _status(pid: int) -> str:
     return str(psutil.Process(pid).status())
 
