@@ -16,6 +16,7 @@ from tests.simulation.clock import Stuck
 from tests.simulation.disturbances import Disturbance, Trouble, parsed
 from tests.simulation.instances import NotDeterministic, TaskFailed
 from tests.simulation.invariants import INVARIANTS, histories_replay
+from tests.simulation.plain_rows import plain_rows
 from tests.simulation.provider_log import Fault
 from tests.simulation.scenes import SCENES, Scene
 from tests.simulation.snapshots import world_of
@@ -81,7 +82,7 @@ class Outcome:
 
 def play(case: Case) -> Outcome:
     """Play a case to its end and look at every invariant."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), plain_rows():
         # A run that ends while somebody waits for its word leaves them without: a failure here.
         warnings.simplefilter("error", UnfinishedUpdateHandlersWarning)
         return _played(case)
