@@ -319,6 +319,11 @@ MUTANTS: dict[str, Mutant] = {
         "runs: what was approved is what is paid",
         "run/-/-/1",
     ),
+    "the_total_leaves_out_what_has_failed": Mutant(
+        runs.m_the_total_leaves_out_what_has_failed,
+        "runs: a run's total is the sum of its items",
+        "run_failing/-/-/1",
+    ),
     "a_run_ends_before_its_items": Mutant(
         runs.m_a_run_ends_before_its_items,
         "runs: a run ends when nothing of it waits",

@@ -47,6 +47,8 @@ def test_full_page_goes_on_as_new_under_the_same_id() -> None:
     world = run_with()
     runs = [run for run in world.server.runs if run.workflow_id == RUN.workflow_id]
     assert [run.ending for run in runs] == [Ending.CONTINUED, Ending.COMPLETED]
+    # At once, by itself: a person who found the run standing still would have come later.
+    assert runs[1].started == runs[0].history[-1].activations[-1].at
 
 
 def test_payout_that_was_taken_back_is_started_again_under_its_id() -> None:

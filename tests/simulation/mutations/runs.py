@@ -34,6 +34,18 @@ def m_an_item_is_paid_short(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(steps, "_start", start)
 
 
+def m_the_total_leaves_out_what_has_failed(patch: pytest.MonkeyPatch) -> None:
+    """Who approves the run is told a sum without the items that have nowhere to go."""
+    original = memory_runs._items
+
+    async def total(work: MemoryWork, row: PayoutRunRow) -> None:
+        items = [item for item in original(work, row) if item.token is not None]
+        row.items_count = len(items)
+        row.amount_total = {"EUR": sum(item.amount for item in items)}
+
+    patch.setattr(memory_runs, "total", total)
+
+
 def m_a_run_ends_before_its_items(patch: pytest.MonkeyPatch) -> None:
     """What is under way is not waited for."""
     original = memory_runs.open_items
