@@ -12,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob
-from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.client import WithStartWorkflowOperation, WorkflowFailureError, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 
+from recompense.contracts.payout_runs import PayoutRunDecision, RunReview, RunReviewed
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     PayoutInput,
@@ -33,22 +32,28 @@ from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.tables import Payment
 from tests.live.conftest import HASTY
 from tests.replay.fingerprints import fingerprint
+from tests.simulation.commands import commands_of
 from tests.simulation.disturbances import Disturbance, Trouble
+from tests.simulation.memory_runs import runs_in_memory
 from tests.simulation.provider_log import Fault
-from tests.simulation.runs import Run, Task
-from tests.simulation.scenes import SCENES
+from tests.simulation.runs import Run
+from tests.simulation.scenes import RUN, SCENES
 from tests.simulation.snapshots import world_of
 from tests.simulation.world import World
 from tests.support.census import count
+from tests.support.payout_runs import merchant_with
 from tests.support.platform import Platform, authorize_input, running_platform
 from tests.support.sandbox import running_sandbox
 from tests.support.scenes import captured, deliver, eventually, on, payout_input, review, state_is
 from workflows.authorize import AuthorizePayment
 from workflows.payout import Payout
+from workflows.payout_run import PayoutRun
 from workflows.refund import RefundPayment
 
 SETTLES_MS = 2_000
 APPROVE = PayoutReview(decision=PayoutReviewDecision.APPROVE, actor="boss")
+APPROVE_RUN = RunReview(decision="approve", actor="boss")
+ADVANCE = "marker payout_run.advance"
 UNPOLLED = {
     **HASTY,
     "pending": {
@@ -63,6 +68,7 @@ KINDS = {
     "cancel timer",
     "child",
     "complete",
+    "continue as new",
     "fail",
     "marker",
     "search attributes",
@@ -223,6 +229,27 @@ async def swept(platform: Platform) -> str:
     return sweep
 
 
+async def run_of_payouts(platform: Platform) -> str:
+    merchants = [
+        await merchant_with(platform.database, {"EUR": 1_000}, schedule=RUN.name) for _ in range(3)
+    ]
+    assert len(set(merchants)) == RUN.page_size + 1
+    operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        PayoutRun.run,
+        RUN,
+        id=RUN.workflow_id,
+        task_queue=SAGA_TASK_QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+    )
+    await platform.client.execute_update_with_start_workflow(
+        "decision", start_workflow_operation=operation, result_type=PayoutRunDecision
+    )
+    handle = platform.client.get_workflow_handle(RUN.workflow_id)
+    reviewed = await handle.execute_update("review", APPROVE_RUN, result_type=RunReviewed)
+    assert reviewed.refusal is None
+    return RUN.workflow_id
+
+
 # The same stories, simulated.
 
 
@@ -237,9 +264,15 @@ class Story:
     people: Callable[[World, Run], None] = lambda world, run: None
     looked_at: str | None = None
     """The workflow, by the start of its id, that is looked at. None: the scene's saga."""
+    shown: Callable[[list[str]], list[str]] = lambda commands: commands
+    """What does not hang on how long things take."""
 
     def simulated(self) -> Run:
-        """Play it."""
+        """Play it. What went on as new is looked at as it began."""
+        with runs_in_memory():
+            return self._simulated()
+
+    def _simulated(self) -> Run:
         world, scene = world_of(self.scene, 1), SCENES[self.scene]
         world.provider.faults = list(self.faults)
         Trouble(world, scene.saga, self.disturbances)
@@ -251,7 +284,8 @@ class Story:
             world.answer_truly(world.parked()[0])
             world.clock.run()
         wanted = self.looked_at or run.workflow_id
-        return [one for one in world.server.runs if one.workflow_id.startswith(wanted)][-1]
+        found = [one for one in world.server.runs if one.workflow_id.startswith(wanted)]
+        return next(one for one in found if one.workflow_id == found[-1].workflow_id)
 
 
 def _cancel_later(world: World, run: Run) -> None:
@@ -264,6 +298,17 @@ def _approve_later(world: World, run: Run) -> None:
 
 def _approve(world: World, run: Run) -> None:
     world.server.update(run, "review", "review", APPROVE)
+
+
+def _approve_run_later(world: World, run: Run) -> None:
+    world.clock.after(5, lambda: world.server.update(run, "review", "review", APPROVE_RUN))
+
+
+def _without_waits(commands: list[str]) -> list[str]:
+    """A run of payouts asks again and again whether its window is settled: how often is chance."""
+    lasting = [words for words in commands if words not in {"timer", "cancel timer"}]
+    again = zip(lasting, ["", *lasting], strict=False)
+    return [words for words, before in again if (words, before) != (ADVANCE, ADVANCE)]
 
 
 def _approve_first(world: World, run: Run) -> None:
@@ -297,6 +342,7 @@ STORIES = [
     Story(canceled, "payout_approved", people=_cancel_later),
     Story(approved, "payout_approved", disturbances=HOOK, people=_approve_later),
     Story(approved_early, "payout_approved", disturbances=HOOK, people=_approve_first),
+    Story(run_of_payouts, "run", people=_approve_run_later, shown=_without_waits),
     Story(swept, "authorize", people=_sweep_later, looked_at="sweep"),
 ]
 
@@ -306,64 +352,9 @@ async def _live(platform: Platform, story: Story) -> list[str]:
     handle: WorkflowHandle[Any, Any] = platform.client.get_workflow_handle(workflow_id)
     with suppress(WorkflowFailureError):
         await handle.result()
-    return fingerprint((await handle.fetch_history()).to_json_dict())
-
-
-def _commands(run: Run) -> list[str]:
-    """A simulated run in the words of a recorded history."""
-    return [words for task in run.history for words in _commands_of(task)]
-
-
-def _commands_of(task: Task) -> list[str]:
-    """A local activity leaves its marker when it has ended. A timer that is canceled in the task
-    that started it leaves nothing.
-    """
-    local: dict[int, str] = {}
-    canceled = {c.cancel_timer.seq for c in task.commands if c.HasField("cancel_timer")}
-    vain = canceled & {c.start_timer.seq for c in task.commands if c.HasField("start_timer")}
-    words = []
-    for activation in task.activations:
-        ended = [job.resolve_activity.seq for job in activation.jobs if _is_local_end(job)]
-        words += [f"marker {local[seq]}" for seq in ended]
-        for command in map(WorkflowCommand.FromString, activation.commands):
-            asked = command.schedule_local_activity
-            if command.HasField("schedule_local_activity"):
-                local[asked.seq] = asked.activity_type
-            elif max(command.start_timer.seq, command.cancel_timer.seq) not in vain:
-                words += _words(command)
-    return words
-
-
-def _is_local_end(job: WorkflowActivationJob) -> bool:
-    return job.HasField("resolve_activity") and job.resolve_activity.is_local
-
-
-def _words(command: WorkflowCommand) -> list[str]:
-    kind = command.WhichOneof("variant")
-    match kind:
-        case "schedule_activity":
-            return [f"activity {command.schedule_activity.activity_type}"]
-        case "start_child_workflow_execution":
-            return [f"child {command.start_child_workflow_execution.workflow_type}"]
-        case "update_response":
-            answered = command.update_response.HasField("completed")
-            return ["update completed" if answered else "update accepted"]
-        case "set_patch_marker":
-            # Temporal shows patches as a search attribute, too.
-            return ["marker core_patch", "search attributes"]
-        case _:
-            return [_PLAIN[str(kind)]]
-
-
-_PLAIN = {
-    "start_timer": "timer",
-    "cancel_timer": "cancel timer",
-    "upsert_workflow_search_attributes": "search attributes",
-    "signal_external_workflow_execution": "signal",
-    "complete_workflow_execution": "complete",
-    "fail_workflow_execution": "fail",
-    "cancel_workflow_execution": "cancel",
-}
+    described = (await handle.describe()).raw_description.workflow_execution_info
+    first = platform.client.get_workflow_handle(workflow_id, run_id=described.first_run_id)
+    return fingerprint((await first.fetch_history()).to_json_dict())
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: str(story.live.__name__))
@@ -371,13 +362,13 @@ async def test_story_leaves_the_same_commands_live_and_simulated(
     platform: Platform, story: Story
 ) -> None:
     # In a thread: the simulation runs workflows without an event loop, and ends up without one.
-    commands = await asyncio.to_thread(lambda: _commands(story.simulated()))
-    assert await _live(platform, story) == commands
+    commands = await asyncio.to_thread(lambda: commands_of(story.simulated()))
+    assert story.shown(await _live(platform, story)) == story.shown(commands)
     count("simulated histories compared with Temporal's", story.live.__name__)
 
 
 def test_stories_make_each_kind_of_command() -> None:
-    made = {words for story in STORIES for words in _commands(story.simulated())}
+    made = {words for story in STORIES for words in commands_of(story.simulated())}
     assert {kind for kind in KINDS if any(_is(kind, words) for words in made)} == KINDS
 
 

@@ -20,14 +20,14 @@ class Clock:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        self._due: list[tuple[float, int, Callable[[], None]]] = []
+        self._due: list[tuple[float, int, Callable[[], object]]] = []
         self._asked = 0
 
     def now(self) -> datetime:
         """The moment, UTC."""
         return EPOCH + timedelta(seconds=self.seconds)
 
-    def after(self, seconds: float, happens: Callable[[], None]) -> None:
+    def after(self, seconds: float, happens: Callable[[], object]) -> None:
         """Let something happen so many seconds from now."""
         self._asked += 1
         heapq.heappush(self._due, (self.seconds + max(seconds, 0.0), self._asked, happens))

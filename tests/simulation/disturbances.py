@@ -8,10 +8,9 @@ from functools import partial
 
 from sqlalchemy.exc import OperationalError
 
-from recompense.contracts.words import AnySagaInput
 from tests.simulation.executions import Killed
 from tests.simulation.runs import Run
-from tests.simulation.world import SIMULATED_POLICIES, World
+from tests.simulation.world import SIMULATED_POLICIES, Asked, World, id_of
 
 COPY = "/copy"
 OVERTAKEN_SECONDS = 1.0
@@ -64,9 +63,9 @@ def _forget(run: Run) -> None:
 class Trouble:
     """The disturbances of one case, armed on its world."""
 
-    def __init__(self, world: World, saga: AnySagaInput, wanted: tuple[Disturbance, ...]) -> None:
+    def __init__(self, world: World, asked: Asked, wanted: tuple[Disturbance, ...]) -> None:
         self._world = world
-        self._saga = saga
+        self._asked, self._id = asked, id_of(asked)
         self._wanted = wanted
         self.fired: set[Disturbance] = set()
         self.commits = self.tasks = self.calls = 0
@@ -144,7 +143,7 @@ class Trouble:
 
     def _on_history(self, run: Run) -> None:
         """A task has become history: act once the server has carried it out."""
-        if not run.workflow_id.startswith(self._saga.ref().saga_id):
+        if not run.workflow_id.startswith(self._id):
             return
         self.main_tasks += 1
         count = self.main_tasks
@@ -179,7 +178,7 @@ class Trouble:
         self._copy()
 
     def _copy(self) -> Run:
-        return self._world.ask(self._saga, workflow_id=self._saga.ref().saga_id + COPY)
+        return self._world.ask(self._asked, workflow_id=self._id + COPY)
 
     def _on_try(self, name: str) -> None:
         if name.startswith("provider."):
@@ -193,5 +192,4 @@ class Trouble:
             raise Killed
 
     def _latest(self) -> Run:
-        saga_id = self._saga.ref().saga_id
-        return [run for run in self._world.server.runs if run.workflow_id == saga_id][-1]
+        return [run for run in self._world.server.runs if run.workflow_id == self._id][-1]

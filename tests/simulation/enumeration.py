@@ -96,9 +96,7 @@ def _points(count: int, *, first: int = 1) -> Iterator[int]:
 
 def pair(seed: int) -> Case:
     """Two faults or one, and two disturbances, by a seed."""
-    chance = random.Random(seed)  # noqa: S311 - a case is to be repeatable, not secret
-    scene_name = chance.choice(list(SCENES))
-    faults = chance.choice(faults_of(scene_name))
+    chance, scene_name, faults = _drawn(seed)
     if chance.random() < 0.5:
         more = chance.choice(faults_of(scene_name))
         kinds = {(fault.call, fault.nth) for fault in faults}
@@ -106,6 +104,13 @@ def pair(seed: int) -> Case:
     points = disturbances_of(scene_name, faults)
     troubles = tuple(dict.fromkeys(chance.choice(points) for _ in range(2)))
     return Case(scene_name, faults, troubles, seed)
+
+
+def _drawn(seed: int) -> tuple[random.Random, str, tuple[Fault, ...]]:
+    """What a pair begins with, and the chance that picks the rest of it."""
+    chance = random.Random(seed)  # noqa: S311 - a case is to be repeatable, not secret
+    scene_name = chance.choice(list(SCENES))
+    return chance, scene_name, chance.choice(faults_of(scene_name))
 
 
 # Cases by number. Playing every (scene, faults) first, to see where its points are, would cost more
@@ -119,6 +124,7 @@ PAIRS_FROM = 10_000_000
 PAIRS_SHARE = 4
 """One case in so many is a pair."""
 ROUND = len(GROUPS)
+_PLACES = {group: place for place, group in enumerate(GROUPS)}
 
 
 def case_numbered(number: int) -> Case:
@@ -132,6 +138,15 @@ def case_numbered(number: int) -> Case:
         return Case(scene_name, faults)
     # A stride that no count of points divides spreads few rounds over all points of a group.
     return Case(scene_name, faults, (troubles[(turn - 1) * STRIDE % len(troubles)],))
+
+
+@cache
+def group_of(number: int) -> int:
+    """The group that a case belongs to: who plays one group plays the start of it once."""
+    if number < PAIRS_FROM:
+        return number % ROUND
+    _chance, scene_name, faults = _drawn(number)
+    return _PLACES[scene_name, faults]
 
 
 STRIDE = 7919

@@ -81,8 +81,7 @@ class Executor:
     def __init__(self, clock: Clock, implementations: Mapping[str, Implementation]) -> None:
         self.clock = clock
         self.implementations = {
-            name: (function, _Definition.must_from_callable(function).arg_types)
-            for name, function in implementations.items()
+            name: (function, _types_of(function)) for name, function in implementations.items()
         }
         self.tries: list[_Try] = []
         self.log: list[str] = []
@@ -239,6 +238,12 @@ class _Try:
 
     def _leave(self) -> None:
         self._execution.executor.tries.remove(self)
+
+
+def _types_of(function: Implementation) -> list[type] | None:
+    # Not by `must_from_callable`: it copies the definition, of each activity in each case.
+    definition: _Definition = function.__temporal_activity_definition  # type: ignore[attr-defined]
+    return definition.arg_types
 
 
 def _timeout(kind: TimeoutType) -> TimeoutError:

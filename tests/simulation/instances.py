@@ -15,6 +15,7 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivation, Work
 from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.common import Priority, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DefaultFailureConverter, PayloadConverter
 from temporalio.worker import (
     UnsandboxedWorkflowRunner,
     WorkflowInstance,
@@ -24,7 +25,6 @@ from temporalio.worker import (
 from workflows.registry import WORKFLOWS
 
 PAYLOADS = pydantic_data_converter.payload_converter
-FAILURES = pydantic_data_converter.failure_converter
 DEFINITIONS = {
     str(definition.name): definition
     for definition in map(workflow._Definition.must_from_class, WORKFLOWS)
@@ -33,6 +33,20 @@ NAMESPACE = "simulated"
 _RUNNER = UnsandboxedWorkflowRunner()
 _LOOP_OF_CREATION = cast(asyncio.AbstractEventLoop, SimpleNamespace())
 """An instance looks for a running loop while it is made, and puts itself on it for that moment."""
+
+
+class _WithoutTraces(DefaultFailureConverter):
+    """Failures without their stack traces: nobody reads them here, and they are dear to format."""
+
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        """Encode a failure. Its causes come by here too."""
+        exception.__traceback__ = None
+        super().to_failure(exception, payload_converter, failure)
+
+
+FAILURES = _WithoutTraces()
 
 
 class TaskFailed(AssertionError):

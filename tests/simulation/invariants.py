@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 
+from recompense.contracts.payout_runs import PayoutRunInput
 from recompense.contracts.provider import PayoutState, ProviderOperation
 from recompense.domain.effects import ATTEMPT_TRANSITIONS, AttemptState
 from recompense.domain.states import (
@@ -22,6 +23,7 @@ from recompense.ledger.book import Book
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan
 from recompense.persistence.tables import (
     Capture,
+    Merchant,
     Payment,
     Payout,
     Refund,
@@ -30,8 +32,14 @@ from recompense.persistence.tables import (
 )
 from tests.simulation.instances import NotDeterministic, decoded
 from tests.simulation.provider_log import Effect, taken
+from tests.simulation.run_invariants import (
+    items_are_paid_once,
+    runs_are_sums,
+    runs_end,
+    runs_end_last,
+)
 from tests.simulation.runs import replayed
-from tests.simulation.world import MERCHANT, PROVIDER, SPARE, World, saga_of
+from tests.simulation.world import PROVIDER, SPARE, World, saga_of
 
 Invariant = Callable[[World], Iterator[str]]
 FINAL_PAYMENT = {PaymentStatus.VOIDED, PaymentStatus.EXPIRED, PaymentStatus.DECLINED}
@@ -108,6 +116,8 @@ def every_request_ends(world: World) -> Iterator[str]:
     """(8) Every request that was taken has its row, and in the end an effect or a refusal."""
     operations = {row.saga_id: row for row in world.store.rows(Operation)}
     for saga in world.asked:
+        if isinstance(saga, PayoutRunInput):
+            continue
         row = operations.get(saga.ref().saga_id)
         if row is None:
             yield f"{saga.ref().saga_id} has no row"
@@ -201,22 +211,29 @@ def merchants_agree(world: World) -> Iterator[str]:
     refunds and payouts; and its reserve is what the tranches still keep.
     """
     book, rows = world.store.book, world.store.rows
-    held = {kind: book.totals(f"merchant:{MERCHANT}:{kind}", "EUR") for kind in _MERCHANT_ACCOUNTS}
-    own = sum(
-        payment.amount_captured
-        - payment.amount_fees
-        + payment.amount_fees_returned
-        - payment.amount_refunded
-        for payment in rows(Payment)
-    )
-    for payout in rows(Payout):
-        own -= payout.amount if payout.status == PayoutStatus.PAID else payout.return_fee
-    total = sum(totals.balance(Side.CREDIT) for totals in held.values())
-    if total != own:
-        yield f"the merchant's accounts hold {total}, the rows say {own}"
-    kept = sum(tranche.amount for tranche in rows(ReserveTranche) if tranche.released_at is None)
-    if held["reserve"].balance(Side.CREDIT) != kept:
-        yield f"the reserve holds {held['reserve']}, its tranches {kept}"
+    for merchant in rows(Merchant):
+        held = {
+            kind: book.totals(f"merchant:{merchant.id}:{kind}", "EUR")
+            for kind in _MERCHANT_ACCOUNTS
+        }
+        payments = {row.id: row for row in rows(Payment) if row.merchant_id == merchant.id}
+        own = sum(
+            payment.amount_captured
+            - payment.amount_fees
+            + payment.amount_fees_returned
+            - payment.amount_refunded
+            for payment in payments.values()
+        )
+        for payout in rows(Payout):
+            if payout.merchant_id == merchant.id:
+                own -= payout.amount if payout.status == PayoutStatus.PAID else payout.return_fee
+        total = sum(totals.balance(Side.CREDIT) for totals in held.values())
+        if total != own:
+            yield f"the accounts of {merchant.id} hold {total}, the rows say {own}"
+        tranches = [row for row in rows(ReserveTranche) if row.released_at is None]
+        kept = sum(tranche.amount for tranche in tranches if tranche.payment_id in payments)
+        if held["reserve"].balance(Side.CREDIT) != kept:
+            yield f"the reserve of {merchant.id} holds {held['reserve']}, its tranches {kept}"
 
 
 _MERCHANT_ACCOUNTS = ("pending", "available", "reserve")
@@ -254,6 +271,8 @@ def only_listed_transitions(world: World) -> Iterator[str]:
             legal = not change.before[1] or (before == after and bool(change.after[1]))
         elif change.table == "operations":
             legal = _legal_attempt(change.before, change.after)
+        elif change.table in {"payout_runs", "payout_run_items"}:
+            continue
         else:
             legal = before not in {"succeeded", "undone"}
         if not legal:
@@ -298,7 +317,7 @@ def one_answer(world: World) -> Iterator[str]:
     attempts = {row.saga_id: row.attempt for row in world.store.rows(Operation)}
     for run in world.server.runs:
         answer = run.answers.get("decision")
-        if answer is not None and answer.result is not None:
+        if answer is not None and answer.result is not None and run.workflow_type != "PayoutRun":
             (decision,) = decoded([answer.result], [dict])
             refused, resource = decision["refusal"], decision["resource"]
             status = "refused" if refused else resource["status"]
@@ -372,4 +391,8 @@ INVARIANTS: tuple[Invariant, ...] = (
     histories_replay,
     one_answer,
     orphans_are_settled,
+    items_are_paid_once,
+    runs_are_sums,
+    runs_end,
+    runs_end_last,
 )

@@ -15,7 +15,7 @@ from temporalio.exceptions import ActivityError, RetryState
 from tests.simulation.executions import Order
 from tests.simulation.instances import error_of, failure_of, payload
 
-REJECT_DUPLICATE = 3
+ALLOW_DUPLICATE_FAILED_ONLY, REJECT_DUPLICATE = 2, 3
 ALREADY_EXISTS = 1
 
 ANSWERS = {
@@ -27,7 +27,12 @@ ANSWERS = {
 """Which job answers which command."""
 
 _ENDS = frozenset(
-    {"complete_workflow_execution", "fail_workflow_execution", "cancel_workflow_execution"}
+    {
+        "complete_workflow_execution",
+        "fail_workflow_execution",
+        "cancel_workflow_execution",
+        "continue_as_new_workflow_execution",
+    }
 )
 
 
@@ -112,6 +117,34 @@ def child_started(seq: int, run_id: str) -> WorkflowActivationJob:
     return job
 
 
+def child_ended(seq: int, result: Payload | None, failure: Failure | None) -> WorkflowActivationJob:
+    """A child's end, for the run that started it. Neither a result nor a failure: it returned
+    nothing.
+    """
+    job = WorkflowActivationJob()
+    job.resolve_child_workflow_execution.seq = seq
+    ended = job.resolve_child_workflow_execution.result
+    if failure is not None:
+        ended.failed.failure.CopyFrom(failure)
+    else:
+        ended.completed.SetInParent()
+        if result is not None:
+            ended.completed.result.CopyFrom(result)
+    return job
+
+
+def child_failure(cause: Failure | None) -> Failure:
+    """What the server makes of a child that failed, or (`cause` None) was ended from outside."""
+    failure = Failure(message="Child Workflow execution failed")
+    failure.child_workflow_execution_failure_info.SetInParent()
+    if cause is not None:
+        failure.cause.CopyFrom(cause)
+    else:
+        failure.cause.message = "canceled or terminated"
+        failure.cause.terminated_failure_info.SetInParent()
+    return failure
+
+
 def child_refused(asked: Any) -> WorkflowActivationJob:
     """A child's id is in use."""
     job = WorkflowActivationJob()
@@ -123,9 +156,10 @@ def child_refused(asked: Any) -> WorkflowActivationJob:
     return job
 
 
-def rejects_duplicates(asked: Any) -> bool:
-    """Whether a child's id may only ever be used once."""
-    return int(asked.workflow_id_reuse_policy) == REJECT_DUPLICATE
+def rejects(asked: Any, *, failed: bool) -> bool:
+    """Whether a child may not follow a run of its id that has ended."""
+    policy = int(asked.workflow_id_reuse_policy)
+    return policy == REJECT_DUPLICATE or (policy == ALLOW_DUPLICATE_FAILED_ONLY and not failed)
 
 
 def resolved(

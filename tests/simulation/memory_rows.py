@@ -29,18 +29,23 @@ WATCHED = {
     "operations": ("attempt", "attempt_state", "saga_state"),
     "journal": ("outcome_kind", "final", "booked"),
     "orphans": ("status",),
+    "payout_runs": ("status",),
+    "payout_run_items": ("state",),
 }
 """The columns whose every committed change is kept, for the invariants about transitions."""
 
 
 @dataclass(frozen=True)
 class Change:
-    """A committed change of a watched row: its values before (None: it was made) and after."""
+    """A committed change of a watched row: its values before (None: it was made) and after, and
+    the number of the commit that made it.
+    """
 
     table: str
     key: tuple[Any, ...]
     before: tuple[Any, ...] | None
     after: tuple[Any, ...]
+    commit: int
 
 
 class Tables:
@@ -217,7 +222,7 @@ class MemoryRows:
 
     def commit(self) -> None:
         """Keep what changed, and say so."""
-        self.store.commits += 1
+        self.store.commits = number = self.store.commits + 1
         for where, (row, before) in self.touched.items():
             name = row.__tablename__
             watched = WATCHED.get(str(name))
@@ -226,7 +231,7 @@ class MemoryRows:
             was = None if before is None else tuple(before.get(column) for column in watched)
             now = tuple(getattr(row, column) for column in watched)
             if was != now:
-                self.store.changes.append(Change(str(name), where[1:], was, now))
+                self.store.changes.append(Change(str(name), where[1:], was, now, number))
 
 
 def _values(row: SQLModel) -> Values:

@@ -7,14 +7,14 @@ catches each: `python -m tests.simulation.mutants [name ...]`.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
+from tests.simulation.candidates import candidates
 from tests.simulation.cases import case_of, play
-from tests.simulation.mutations import effects, legs, money, operations, sagas
-from tests.simulation.scenes import SCENES
+from tests.simulation.mutations import effects, legs, money, operations, runs, sagas
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -309,6 +309,31 @@ MUTANTS: dict[str, Mutant] = {
         "rows: a taken back attempt is closed",
         "automatic_declined/-/-/1",
     ),
+    "an_item_is_handed_out_under_a_new_id": Mutant(
+        runs.m_an_item_is_handed_out_under_a_new_id,
+        "runs: the row chooses an item's payout, so that one started twice is one",
+        "run/-/reset@2:1/1",
+    ),
+    "an_item_is_paid_short": Mutant(
+        runs.m_an_item_is_paid_short,
+        "runs: what was approved is what is paid",
+        "run/-/-/1",
+    ),
+    "the_total_leaves_out_what_has_failed": Mutant(
+        runs.m_the_total_leaves_out_what_has_failed,
+        "runs: a run's total is the sum of its items",
+        "run_failing/-/-/1",
+    ),
+    "a_run_ends_before_its_items": Mutant(
+        runs.m_a_run_ends_before_its_items,
+        "runs: a run ends when nothing of it waits",
+        "run/F3@create_payout#1x1/-/1",
+    ),
+    "a_resume_pays_what_was_paid": Mutant(
+        runs.m_a_resume_pays_what_was_paid,
+        "runs: a resume pays what has failed, and nothing else",
+        "run/-/-/1",
+    ),
 }
 
 
@@ -322,79 +347,12 @@ def main() -> None:
 def _catcher(plant: Plant) -> str:
     with pytest.MonkeyPatch.context() as patch:
         plant(patch)
-        for name in _candidates():
+        for name in candidates():
             outcome = play(case_of(name))
             if outcome.wrong and outcome.fired:
                 return f"{name}   {outcome.wrong[0]}"
     return "NOT CAUGHT"
 
-
-def _candidates() -> Iterator[str]:
-    """Cases to look among, simple ones first; each scene's own calls in place of `{}`."""
-    for pattern in (*PLAIN, *FAULTS, *DISTURBANCES, *BOTH):
-        for scene_name, scene in SCENES.items():
-            for call in scene.calls or ("none",):
-                if "{}" not in pattern or call != "none":
-                    yield f"{scene_name}/{pattern.replace('{}', call)}/1"
-
-
-PLAIN = ("-/-",)
-FAULTS = (
-    "F3@{}#1x1/-",
-    "F1@{}#1x99/-",
-    "F16@{}#1x1/-",
-    "F12@{}#1x1/-",
-    "F15@{}#1x1/-",
-    "F19@{}#1x1/-",
-    "F1@{}#1x3+slow@{}#4x1/-",
-    "F1@{}#1x3+astray@{}#4x1/-",
-    "F3@{}#1x1+F16@lookup#1x99/-",
-    "F2@{}#1x1+invisible@lookup#1x3/-",
-)
-DISTURBANCES = (
-    *(f"-/{kind}@{point}" for kind in ("crash_after", "cut_after") for point in (1, 2, 3, 4)),
-    *(f"-/{kind}@{point}" for kind in ("cancel", "copy", "restart") for point in (1, 2, 3)),
-    "-/reset@1:0",
-    "-/reset@2:0",
-    "-/reset@2:1",
-    "-/reset@3:2",
-    "-/reset_late@0:0",
-    "-/reset_late@0:1",
-    "-/copy_late@0",
-    "-/hook@0.5",
-    "-/hook@0.02",
-    "-/hook_twice@0.5",
-    "-/still@7",
-    "-/still@30",
-    "-/lose_try@1",
-)
-BOTH = tuple(
-    f"{faults}/{trouble}"
-    for faults in (
-        "F1@{}#1x99",
-        "F16@{}#1x1",
-        "F12@{}#1x1",
-        "F3@{}#1x1",
-        "F1@{}#1x3+astray@{}#4x1",
-    )
-    for trouble in (
-        "reset_late@0:0",
-        "reset_late@0:1",
-        "copy_late@0",
-        "copy@1",
-        "copy@2",
-        "cancel@1",
-        "cancel@2",
-        "reset@2:0",
-        "reset@3:1",
-        "crash_after@3",
-        "crash_after@5",
-        "crash_after@7",
-        "cut_after@4",
-        "cut_after@6",
-        "hook@0.5",
-    )
-)
 
 if __name__ == "__main__":
     main()

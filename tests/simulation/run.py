@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 
 from tests.simulation.cases import Case, Outcome, case_of, play
-from tests.simulation.enumeration import ROUND, case_numbered, outcome_of, selected
+from tests.simulation.enumeration import case_numbered, group_of, outcome_of, selected
 from tests.simulation.shrinking import shrunk
 
 COLLECT_EVERY = 100
@@ -82,7 +82,7 @@ def played(cases: Iterator[Case]) -> Tally:
 
 def shard(part: int, of: int, count: int) -> Tally:
     """Play one part of the selected cases: whole groups, so that each is sounded by one process."""
-    numbers = [number for number in selected(count) if number % ROUND % of == part]
+    numbers = [number for number in selected(count) if group_of(number) % of == part]
     return played(map(case_numbered, numbers))
 
 

@@ -22,6 +22,7 @@ class Ending(StrEnum):
     FAILED = "failed"
     CANCELED = "canceled"
     TERMINATED = "terminated"
+    CONTINUED = "continued as new"
 
 
 @dataclass
@@ -65,7 +66,10 @@ class Run:
     due: bool = False
     instance: Instance | None = None
     ending: Ending | None = None
+    result: Payload | None = None
     failure: Failure | None = None
+    parent: tuple[Run, int] | None = None
+    """The run that started it, and the number of the command by which it did."""
     executions: dict[int, Execution] = field(default_factory=dict)
     timers: dict[int, float] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Any
 
+from recompense.contracts.payout_runs import PayoutRunInput
 from recompense.contracts.provider import PayoutState, ProviderOperation
 from recompense.contracts.sagas import (
     AuthorizeInput,
@@ -21,7 +22,9 @@ from recompense.contracts.sagas import (
 )
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence.tables import Payment, Payout
-from tests.simulation.world import MERCHANT, PROVIDER, SPARE, World
+from tests.simulation.clock import EPOCH
+from tests.simulation.run_people import carrying, triggering
+from tests.simulation.world import MERCHANT, PROVIDER, SPARE, Asked, World
 
 AMOUNT = 10_000
 PART = 4_000
@@ -54,6 +57,11 @@ PAYOUT = PayoutInput(
     requested_by="finance",
 )
 
+RUN = PayoutRunInput(
+    name="daily", business_date=EPOCH.date(), requested_by="finance", at_once=2, page_size=2
+)
+"""Two windows and a page for three items: it goes on as new before the last."""
+
 INSISTS = 60
 
 PAYOUT_SAGA = PAYOUT.ref().saga_id
@@ -65,11 +73,13 @@ Play = Callable[[World], None]
 class Scene:
     """What was before, who is asked, how the provider behaves, and which calls that makes."""
 
-    saga: AnySagaInput
+    saga: Asked
     calls: tuple[str, ...]
     before: tuple[AnySagaInput, ...] = ()
     habits: dict[str, Any] = field(default_factory=dict)
     merchant: dict[str, Any] = field(default_factory=dict)
+    others: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Further merchants of the same terms, and what is different about each."""
     play: Play | None = None
     asks: bool = False
     """Whether people are asked although nothing fails."""
@@ -141,6 +151,31 @@ def _ends(answer: bytes) -> bool:
 
 
 _APPROVAL = {"payout": {"approval_above": 1}}
+_TO_BANK = {"destination": {"type": "bank_token", "token": "tok_bank"}}
+_DAILY = {"payout": {"schedule": "daily", **_TO_BANK}}
+_NOWHERE = {"payout": {"schedule": "daily"}}
+
+
+def _money_of(*merchants: str) -> tuple[AnySagaInput, ...]:
+    """A captured payment of each: what a run finds due."""
+    return tuple(
+        AUTOMATIC.model_copy(update={"payment_id": f"pay_{merchant}", "merchant_id": merchant})
+        for merchant in merchants
+    )
+
+
+def _while_money_comes_in(world: World) -> None:
+    """After the list is frozen, a merchant has enough for being paid twice."""
+    late = AUTOMATIC.model_copy(update={"payment_id": "pay_late", "reference": "order-2"})
+    if late not in world.asked:
+        world.clock.after(0.05, partial(_ask, world, late))
+    carrying("approve")(world)
+
+
+def _ask(world: World, saga: AnySagaInput) -> None:
+    world.ask(saga)
+
+
 _ROUTED = {"routing": {"prefer": [PROVIDER, SPARE]}}
 _CARD = ("authorize",)
 _BOTH = ("authorize", "capture")
@@ -247,5 +282,38 @@ SCENES: dict[str, Scene] = {
         ("create_payout", "cancel_payout"),
         before=(AUTOMATIC,),
         play=_reviewing(PayoutReviewDecision.CANCEL),
+    ),
+    "run": Scene(
+        RUN,
+        ("create_payout",),
+        before=_money_of(MERCHANT, "mer_2", "mer_3"),
+        merchant=_DAILY,
+        others={"mer_2": {}, "mer_3": {}},
+        play=_while_money_comes_in,
+    ),
+    "run_failing": Scene(
+        RUN,
+        (),
+        before=_money_of(MERCHANT, "mer_2", "mer_3"),
+        merchant=_DAILY,
+        others={"mer_2": {}, "mer_3": _NOWHERE},
+        habits={"payout_end": PayoutState.FAILED},
+        play=carrying("approve"),
+    ),
+    "run_rejected": Scene(
+        RUN,
+        (),
+        before=_money_of(MERCHANT, "mer_2"),
+        merchant=_DAILY,
+        others={"mer_2": {}},
+        play=carrying("reject"),
+    ),
+    "run_triggered": Scene(
+        RUN.model_copy(update={"requested_by": "schedule:daily", "fired_at": EPOCH}),
+        (),
+        before=_money_of(MERCHANT, "mer_2"),
+        merchant=_DAILY,
+        others={"mer_2": {}},
+        play=triggering,
     ),
 }

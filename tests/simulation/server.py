@@ -53,11 +53,9 @@ class Server:
         if present is not None:
             return present
         arguments = [] if argument is None else [payload(argument)]
-        run = self._new_run(workflow_type, workflow_id)
-        run.inbox.append(jobs.initialize(workflow_type, workflow_id, arguments))
+        run = self._begin_run(workflow_type, workflow_id, arguments)
         if update is not None:
             run.inbox.append(jobs.update(update, update, None))
-        self._wake(run)
         return run
 
     def running(self, workflow_id: str) -> Run | None:
@@ -92,8 +90,9 @@ class Server:
         """
         assert kept < max(len(run.history), 1), "there is no such task to reset to"
         task_in_progress = run.task
-        self.terminate(run)
+        parent = self._replace(run.workflow_id)
         again = self._new_run(run.workflow_type, run.workflow_id)
+        again.parent = parent
         again.history = run.history[:kept]
         later = run.history[kept:] + ([task_in_progress] if task_in_progress else [])
         told = [task.told for task in later] or [run.inbox]
@@ -123,6 +122,14 @@ class Server:
         run = Run(workflow_type, workflow_id, f"run-{number}", self.clock.now())
         self.runs.append(run)
         return run
+
+    def _replace(self, workflow_id: str) -> tuple[Run, int] | None:
+        """End the open run under an id for another one. Its parent waits for that one's end."""
+        present, parent = self.running(workflow_id), None
+        if present is not None:
+            parent, present.parent = present.parent, None
+            self.terminate(present)
+        return parent
 
     def _tell(self, run: Run, job: WorkflowActivationJob) -> None:
         if run.open:
@@ -165,11 +172,10 @@ class Server:
         order = jobs.order_of(local, run.workflow_id, run.run_id, local=True)
 
         def done(result: Payload | None, failure: Failure | None) -> None:
-            task.waits_for.pop(local.seq, None)
-            if run.task is task and run.open:
-                job = jobs.resolved(local.seq, result, failure, local=True)
-                # In a step of its own: the coroutine that ends here must be left first.
-                self.clock.after(0, lambda: self._go_on(run, task, job))
+            job = jobs.resolved(local.seq, result, failure, local=True)
+            # In a step of its own: the coroutine that ends here must be left first. Until then the
+            # task waits for it, though another one ends meanwhile.
+            self.clock.after(0, lambda: self._go_on(run, task, job))
 
         self._hold(task, local.seq, order, done)
 
@@ -180,6 +186,7 @@ class Server:
 
     def _go_on(self, run: Run, task: Task, job: WorkflowActivationJob) -> None:
         if run.task is task and run.open:
+            task.waits_for.pop(jobs.seq_of(job), None)
             try:
                 self._activate(run, [job])
             except Killed:
@@ -243,18 +250,25 @@ class Server:
             case "start_child_workflow_execution":
                 self._start_child(run, command)
             case "complete_workflow_execution":
+                run.result = command.complete_workflow_execution.result
                 self._end(run, Ending.COMPLETED)
             case "fail_workflow_execution":
                 run.failure = command.fail_workflow_execution.failure
                 self._end(run, Ending.FAILED)
             case "cancel_workflow_execution":
                 self._end(run, Ending.CANCELED)
+            case "continue_as_new_workflow_execution":
+                self._end(run, Ending.CONTINUED)
+                self._continue(run, command)
             case "upsert_workflow_search_attributes":
                 run.attention = jobs.attention_of(command, run.attention)
             case "schedule_local_activity" | "set_patch_marker":
                 pass
             case "request_cancel_activity" | "request_cancel_local_activity":
                 # No activity of ours heartbeats, so that none hears of it: it ends as it would.
+                pass
+            case "cancel_child_workflow_execution":
+                # Our children are abandoned, not canceled: it starts all the same.
                 pass
             case other:
                 raise AssertionError(f"the simulated server does not know {other}")
@@ -290,17 +304,37 @@ class Server:
     def _start_child(self, run: Run, command: WorkflowCommand) -> None:
         asked = command.start_child_workflow_execution
         known = [other for other in self.runs if other.workflow_id == asked.workflow_id]
-        refuses = known if jobs.rejects_duplicates(asked) else [r for r in known if r.open]
-        if refuses:
+        if any(_refuses(other, asked) for other in known):
             self._tell(run, jobs.child_refused(asked))
             return
-        child = self._new_run(asked.workflow_type, asked.workflow_id)
-        child.inbox.append(jobs.initialize(asked.workflow_type, asked.workflow_id, asked.input))
-        self._wake(child)
+        child = self._begin_run(asked.workflow_type, asked.workflow_id, asked.input)
+        child.parent = (run, asked.seq)
         self._tell(run, jobs.child_started(asked.seq, child.run_id))
+
+    def _continue(self, run: Run, command: WorkflowCommand) -> None:
+        asked = command.continue_as_new_workflow_execution
+        again = self._begin_run(run.workflow_type, run.workflow_id, asked.arguments)
+        again.parent = run.parent
+
+    def _begin_run(self, workflow_type: str, workflow_id: str, arguments: Iterable[Payload]) -> Run:
+        run = self._new_run(workflow_type, workflow_id)
+        run.inbox.append(jobs.initialize(workflow_type, workflow_id, arguments))
+        self._wake(run)
+        return run
+
+    def _tell_parent(self, run: Run) -> None:
+        """A child's end is told to the run that started it, and to none that came after that one:
+        neither to what it went on as, nor to what it was reset to.
+        """
+        if run.parent is not None and run.ending is not Ending.CONTINUED:
+            parent, seq = run.parent
+            completed = run.ending is Ending.COMPLETED
+            failure = None if completed else jobs.child_failure(run.failure)
+            self._tell(parent, jobs.child_ended(seq, run.result, failure))
 
     def _end(self, run: Run, ending: Ending) -> None:
         run.ending = ending
+        self._tell_parent(run)
         for execution in [
             *run.executions.values(),
             *(run.task.waits_for.values() if run.task else []),
@@ -331,7 +365,19 @@ class Server:
                 self._carry_out(again, command)
 
 
-_UNHANDLED = {"signal_workflow", "do_update", "cancel_workflow", "resolve_activity"}
+_UNHANDLED = {
+    "signal_workflow",
+    "do_update",
+    "cancel_workflow",
+    "resolve_activity",
+    "resolve_child_workflow_execution",
+}
+
+
+def _refuses(run: Run, asked: Any) -> bool:
+    """Whether a child cannot be started because of this run of its id."""
+    failed = run.ending in {Ending.FAILED, Ending.CANCELED, Ending.TERMINATED}
+    return run.open or jobs.rejects(asked, failed=failed)
 
 
 def _begin(execution: Execution) -> None:

@@ -14,7 +14,7 @@ from tests.simulation.memory_rows import Values
 from tests.simulation.provider_log import Effect, Habits
 from tests.simulation.scenes import SCENES
 from tests.simulation.simulated_book import Mark
-from tests.simulation.world import World
+from tests.simulation.world import MERCHANT, World
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,8 @@ class Snapshot:
 def _past_of(scene_name: str) -> Snapshot:
     scene = SCENES[scene_name]
     world = World()
-    world.merchant(**scene.merchant)
+    for merchant_id, changes in {MERCHANT: {}, **scene.others}.items():
+        world.merchant(**{"id": merchant_id, **scene.merchant, **changes})
     for saga in scene.before:
         world.ask(saga)
         world.clock.run()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping
-from typing import Any
+from typing import Any, cast
 
 from activities.breakers import Breakers
 from activities.plans import saga_of as ref_of
 from activities.registry import in_house_activities, provider_activities
-from activities.toolbox import Toolbox
+from activities.toolbox import PayoutRunTools, Toolbox
 from adapters.sandbox.policy import CAPABILITIES, POLICIES
+from recompense.contracts.payout_runs import PayoutRunInput
 from recompense.contracts.policies import PendingPolicy, ProviderPolicies
 from recompense.contracts.provider import (
     Capabilities,
@@ -32,12 +33,16 @@ from recompense.contracts.starting import (
 )
 from recompense.contracts.steps import ForgetOrphans, Park
 from recompense.contracts.words import AnySagaInput
+from recompense.domain.calendar import EVERY_DAY, BusinessCalendar
+from recompense.domain.payout_dates import Clock as Dates
 from recompense.domain.states import SagaState
+from recompense.persistence.database import Database
 from recompense.persistence.saga_tables import JournalRow, Operation, Orphan, ProviderEventRow
 from recompense.persistence.tables import DomainEvent, Merchant
 from tests.simulation.clock import Clock
 from tests.simulation.executions import Executor
 from tests.simulation.instances import decoded
+from tests.simulation.memory_runs import MemoryDatabase
 from tests.simulation.memory_store import MemoryStore
 from tests.simulation.provider import ModelProvider
 from tests.simulation.provider_log import Effect
@@ -46,6 +51,10 @@ from tests.simulation.server import Server
 
 PROVIDER, SPARE = "model", "spare"
 MERCHANT = "mer_1"
+BUSINESS_DATES = Dates(BusinessCalendar(EVERY_DAY), "UTC")
+Asked = AnySagaInput | PayoutRunInput
+"""What a scene is about: a saga, or a run of payouts with theirs."""
+
 _PATIENT = PendingPolicy(
     poll_interval_seconds=3,
     maximum_poll_interval_seconds=20,
@@ -97,10 +106,13 @@ class World:
             Breakers(self.store, now=self.clock.now),
             default_provider=PROVIDER,
             now=self.clock.now,
+            payout_runs=PayoutRunTools(
+                cast(Database, MemoryDatabase(self.store.work)), BUSINESS_DATES
+            ),
         )
         self.executor = Executor(self.clock, _by_name(self.tools))
         self.server = Server(self.clock, self.executor)
-        self.asked: list[AnySagaInput] = []
+        self.asked: list[Asked] = []
         self._kept: set[str] = set()
 
     def merchant(self, **changes: Any) -> None:
@@ -136,14 +148,11 @@ class World:
 
     # Who uses it
 
-    def ask(self, saga: AnySagaInput, *, workflow_id: str | None = None) -> Run:
+    def ask(self, asked: Asked, *, workflow_id: str | None = None) -> Run:
         """Start a saga as the API does, or a copy of it under another id as an operator may."""
-        self.asked.append(saga)
-        ref = saga.ref()
+        self.asked.append(asked)
         update = DECISION_UPDATE_ID if workflow_id is None else None
-        return self.server.start(
-            WORKFLOW_TYPES[ref.kind], workflow_id or ref.saga_id, saga, update=update
-        )
+        return self.server.start(type_of(asked), workflow_id or id_of(asked), asked, update=update)
 
     def deliver(self, event: ProviderEvent) -> None:
         """A verified webhook comes in: stored once, applied by its workflow."""
@@ -239,6 +248,16 @@ class World:
 def _family(world: World, run: Run) -> set[str]:
     """The run and those it was reset from: it has inherited their questions."""
     return {other.run_id for other in world.server.runs if other.workflow_id == run.workflow_id}
+
+
+def id_of(asked: Asked) -> str:
+    """The id under which it is started."""
+    return asked.workflow_id if isinstance(asked, PayoutRunInput) else asked.ref().saga_id
+
+
+def type_of(asked: Asked) -> str:
+    """The workflow that carries it out."""
+    return "PayoutRun" if isinstance(asked, PayoutRunInput) else WORKFLOW_TYPES[asked.ref().kind]
 
 
 def saga_of(run: Run) -> str:
