@@ -12,6 +12,7 @@ from workflows.payout_run_trigger import PayoutRunTrigger
 from workflows.provider_events import ApplyProviderEvent, RelayProviderEvents
 from workflows.reconcile import CheckBalances, ReconcileDailyTrigger, ReconcileProvider
 from workflows.refund import RefundPayment
+from workflows.repair import RepairBreak
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
 from workflows.void import VoidAuthorization
 
@@ -31,6 +32,7 @@ WORKFLOWS: list[type] = [
     ReconcileProvider,
     ReconcileDailyTrigger,
     CheckBalances,
+    RepairBreak,
     SubmitPayoutBatch,
     ReadBankFiles,
 ]
