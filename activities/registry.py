@@ -17,6 +17,7 @@ from activities.payouts import PayoutActivities
 from activities.provider_events import ProviderEventActivities
 from activities.reconciliation import ReconciliationActivities, ReportActivities
 from activities.refunds import RefundActivities
+from activities.repairs import RepairActivities
 from activities.sagas import SagaActivities
 from activities.sweeps import SweepActivities
 from activities.toolbox import Toolbox
@@ -93,8 +94,10 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
 
 
 def reconciliation_activities(tools: Toolbox) -> list[Activity]:
-    """The steps of reconciliations on our own side: bulk work, beside the sagas' short steps."""
-    reconciliation = ReconciliationActivities(tools)
+    """The steps of reconciliations on our own side, bulk work beside the sagas' short steps, and of
+    repairs.
+    """
+    reconciliation, repair = ReconciliationActivities(tools), RepairActivities(tools)
     return [
         reconciliation.open,
         reconciliation.relay,
@@ -104,6 +107,10 @@ def reconciliation_activities(tools: Toolbox) -> list[Activity]:
         reconciliation.release,
         reconciliation.finish,
         reconciliation.check,
+        repair.look,
+        repair.admit,
+        repair.book,
+        repair.withdraw,
     ]
 
 

@@ -52,18 +52,25 @@ class PayoutRunTools:
 
 @dataclass(frozen=True)
 class Settlement:
-    """What reconciliation works with: tables in bulk, reports on their shelf, and the terms that
-    were agreed with each provider.
+    """What reconciliation works with: tables in bulk, reports on their shelf, the terms that were
+    agreed with each provider, and above how many minor units a write-off takes two people.
     """
 
     database: Database
     shelf: ReportShelf
     terms: Mapping[str, SettlementTerms] = field(default_factory=dict)
+    write_off_approval_above: int = 10_000
 
     @classmethod
-    def of(cls, database: Database, terms: Mapping[str, SettlementTerms]) -> Settlement:
+    def of(
+        cls,
+        database: Database,
+        terms: Mapping[str, SettlementTerms],
+        *,
+        write_off_approval_above: int = 10_000,
+    ) -> Settlement:
         """On one database."""
-        return cls(database, ReportShelf(database.url), terms)
+        return cls(database, ReportShelf(database.url), terms, write_off_approval_above)
 
     def terms_of(self, provider: str) -> SettlementTerms:
         """The terms of a provider; the ones that suit most where none were agreed."""

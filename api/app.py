@@ -65,8 +65,6 @@ async def open_parts(settings: Settings) -> AsyncIterator[Parts]:
                 max_body_bytes=settings.max_body_bytes,
                 temporal_ui_url=settings.temporal_ui_url,
                 default_provider=settings.default_provider,
-                payout_bank=settings.payout_bank,
-                write_off_approval_above=settings.write_off_approval_above,
                 watch_interval_seconds=settings.watch_interval_seconds,
                 watch_stuck_after_seconds=settings.watch_stuck_after_seconds,
                 webhook_allow_private_targets=settings.webhook_allow_private_targets,

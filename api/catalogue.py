@@ -51,6 +51,7 @@ CATALOGUE: dict[str, Entry] = {
     "currency_not_supported": Entry(409, "The provider does not take this currency"),
     "break_not_open": Entry(409, "The break is resolved already"),
     "break_action_unfit": Entry(409, "The action does not fit the break"),
+    "break_repair_withdrawn": Entry(409, "The repair was taken back before it was booked"),
     "saga_not_parked": Entry(409, "The saga is not waiting for a person"),
     "nothing_to_retry": Entry(409, "The effect stands: keep it, or say that it was undone"),
     "orphan_cannot_be_kept": Entry(409, "The effect can only be undone at the provider"),

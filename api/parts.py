@@ -25,8 +25,6 @@ class Options:
     max_body_bytes: int = 65_536
     temporal_ui_url: str = "http://127.0.0.1:8233"
     default_provider: str = "sandbox"
-    payout_bank: str = "main"
-    write_off_approval_above: int = 10_000
     watch_interval_seconds: float = 15
     watch_stuck_after_seconds: float = 900
     webhook_allow_private_targets: bool = False

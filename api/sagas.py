@@ -121,6 +121,33 @@ class Sagas:
                 return None
             raise _unavailable() from error
 
+    async def ask(
+        self, start: SagaStart[Decided], name: str, word: BaseModel, *, key: str, seconds: float
+    ) -> Decided | None:
+        """Hand a workflow a person's word, once for each `key`; a run is started where none is
+        under way.
+
+        None: no answer came in time, or the run ended without one: the rows tell whether the word
+        counts. Raises `Problem` 503, and `NeverStarted`, as `decide` does.
+        """
+        operation = _operation(start, WorkflowIDReusePolicy.ALLOW_DUPLICATE)
+        call = asyncio.ensure_future(
+            self._client.execute_update_with_start_workflow(
+                name,
+                word,
+                start_workflow_operation=operation,
+                id=key,
+                result_type=start.decision,
+                rpc_timeout=timedelta(seconds=seconds + _QUICK_SECONDS),
+            )
+        )
+        try:
+            await asyncio.wait({call}, timeout=seconds)
+            return await self._outcome(call, start.workflow_id) if call.done() else None
+        finally:
+            if not call.done() or call.cancelled() or call.exception() is not None:
+                self._retrieve(call, operation)
+
     async def again(self, start: SagaStart[Any]) -> None:
         """Have a run of this workflow, whether or not one has ended before.
 
@@ -255,8 +282,11 @@ class Sagas:
         task.add_done_callback(self._leftovers.discard)
 
 
-def _operation(start: SagaStart[Any]) -> WithStartWorkflowOperation[Any, Any]:
-    return WithStartWorkflowOperation(start.workflow, start.argument, **_start_options(start))
+def _operation(
+    start: SagaStart[Any], reuse: WorkflowIDReusePolicy = WorkflowIDReusePolicy.REJECT_DUPLICATE
+) -> WithStartWorkflowOperation[Any, Any]:
+    options = _start_options(start) | {"id_reuse_policy": reuse}
+    return WithStartWorkflowOperation(start.workflow, start.argument, **options)
 
 
 def _start_options(start: SagaStart[Any]) -> dict[str, Any]:

@@ -54,7 +54,11 @@ def tools_of(settings: Settings, database: Database, providers: registry.Provide
             Clock(BusinessCalendar(settings.payout_run_calendar), settings.payout_run_time_zone),
             approval=settings.payout_run_approval == "always",
         ),
-        settlement=Settlement.of(database, settings.terms_of_settlement),
+        settlement=Settlement.of(
+            database,
+            settings.terms_of_settlement,
+            write_off_approval_above=settings.write_off_approval_above,
+        ),
     )
 
 

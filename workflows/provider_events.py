@@ -113,15 +113,21 @@ class RelayProviderEvents:
 async def start_applying(events: Sequence[ProviderEventInput]) -> None:
     """Start a workflow for each stored event."""
     for event in events:
-        try:
-            await workflow.start_child_workflow(
-                ApplyProviderEvent.run,
-                event,
-                id=event_workflow_id(event),
-                parent_close_policy=workflow.ParentClosePolicy.ABANDON,
-                task_timeout=TASK_TIMEOUT,
-                static_summary=f"Apply an event of {event.provider}",
-            )
-        except FailureError:
-            # It runs already: that one does the work.
-            continue
+        await start_applying_one(event)
+
+
+async def start_applying_one(
+    event: ProviderEventInput,
+) -> workflow.ChildWorkflowHandle[ApplyProviderEvent, str] | None:
+    """Start the workflow of a stored event. None: it runs already, and that one does the work."""
+    try:
+        return await workflow.start_child_workflow(
+            ApplyProviderEvent.run,
+            event,
+            id=event_workflow_id(event),
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            task_timeout=TASK_TIMEOUT,
+            static_summary=f"Apply an event of {event.provider}",
+        )
+    except FailureError:
+        return None

@@ -17,6 +17,7 @@ from workflows.reconcile import (
     RelayReconciliations,
 )
 from workflows.refund import RefundPayment
+from workflows.repair import RepairBreak
 from workflows.sweeps import ReleaseAvailability, SweepAuthorizations
 from workflows.void import VoidAuthorization
 
@@ -37,6 +38,7 @@ WORKFLOWS: list[type] = [
     ReconcileDailyTrigger,
     RelayReconciliations,
     CheckBalances,
+    RepairBreak,
     SubmitPayoutBatch,
     ReadBankFiles,
 ]

@@ -30,12 +30,15 @@ from recompense.contracts.reconciliation import (
     ReconciliationStatus,
     ReconciliationView,
 )
+from recompense.contracts.repairs import REPAIR_UPDATE, RepairInput, RepairWord
 from recompense.contracts.sagas import Refusal
 from recompense.contracts.scopes import Scope
+from recompense.contracts.starting import repair_start
 from recompense.desk import reconciliations
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, is_id, new_id
 from recompense.persistence import breaks, reconciling
+from recompense.persistence.claims import ACCEPTED, StoredClaim
 from recompense.persistence.settlement_tables import Break, Reconciliation
 from recompense.persistence.settlement_views import break_view, reconciliation_view
 
@@ -48,6 +51,7 @@ _CreateBody = JsonBody(CreateReconciliation)
 _ResolveBody = JsonBody(ResolveBreak)
 _AssignBody = JsonBody(AssignBreak)
 _PATIENCE_SECONDS = 2.5
+_TRIES = 3
 
 
 class ReconciliationQuery(PageQuery):
@@ -150,28 +154,31 @@ async def read_break(request: Request, break_id: str) -> Response:
     "/v1/breaks/{break_id}/resolve",
     dependencies=[_WRITERS, _KEY],
     **acts(BreakView, "Resolve a break"),
-    openapi_extra=body_of(ResolveBreak),
+    openapi_extra=body_of(ResolveBreak, waits=True),
 )
 async def resolve_break(
     request: Request, break_id: str, body: Annotated[ResolveBreak, Depends(_ResolveBody)]
 ) -> Response:
     """Repair a break, by an action that fits its kind. Recorded with who and why.
 
-    A write-off above the platform's threshold is 202 until a second person asks for it too.
+    202 while it waits: a write-off above the platform's threshold for a second person who asks for
+    it too, a state that differs for the provider's word. Until then another action takes its place.
     """
     _refuse_bound(request)
     await _break(request, break_id)
     claim = claim_for(request)
-    asked = BreakAction(body.action)
+    word = RepairWord(
+        key=f"repair-{claim.id.hex()}",
+        action=BreakAction(body.action),
+        actor=caller_of(request).subject,
+        reason=body.reason,
+    )
 
     async def perform(held: Held) -> Answer:
-        if held.earlier is not None:
-            # The first request with this key may have done it and died, or was answered with 202:
-            # the same request once more is no second person.
-            row = await _break(request, break_id)
-            if _is_by(row, caller_of(request).subject, asked):
-                return _answer(row)
-        return await _resolved(request, break_id, asked, body.reason)
+        row = await _break(request, break_id)
+        if held.earlier is not None and _has_been_taken(row, word, held.earlier):
+            return _answer(break_view(row))
+        return await _repaired(request, row, word)
 
     return await parts_of(request).idempotency.once(claim, perform)
 
@@ -201,8 +208,7 @@ async def _assigned(request: Request, break_id: str, assignee: str | None) -> An
         async with parts_of(request).database.transaction() as session:
             row = await breaks.assign(session, break_id, assignee, actor=actor)
     except Refused as refused:
-        refusal = Refusal(code=refused.code, message=refused.message)
-        return answers.of_problem(of_refusal(refusal), request.state.request_id)
+        return _refused(request, Refusal(code=refused.code, message=refused.message))
     if row is None:
         raise Problem("not_found")
     return Answer(200, break_view(row).model_dump_json(), f"/v1/breaks/{row.id}")
@@ -235,41 +241,61 @@ async def _started(request: Request, given: ReconcileInput) -> None:
         raise Problem("temporal_unavailable", headers=RETRY_SOON) from error
 
 
-async def _resolved(request: Request, break_id: str, action: BreakAction, reason: str) -> Answer:
-    parts = parts_of(request)
-    asked = breaks.Resolving(
-        action=action,
-        actor=caller_of(request).subject,
-        reason=reason,
-        bank=parts.options.payout_bank,
-        write_off_approval_above=parts.options.write_off_approval_above,
-    )
+async def _repaired(request: Request, row: Break, word: RepairWord) -> Answer:
+    """Have the repair take a word. A word that is not known to be taken is no answer: 503."""
     try:
-        async with parts.database.transaction() as session:
-            resolved = await breaks.resolve(session, break_id, asked)
+        breaks.require_open(row)
     except Refused as refused:
-        refusal = Refusal(code=refused.code, message=refused.message)
-        return answers.of_problem(of_refusal(refusal), request.state.request_id)
-    if resolved is None:
-        raise Problem("not_found")
-    if resolved.look_up is not None:
-        # Where Temporal does not take it now, the relay starts it soon.
-        await parts.sagas.apply_event(resolved.look_up)
-    return _answer(resolved.row)
+        return _refused(request, Refusal(code=refused.code, message=refused.message))
+    repair = RepairInput(break_id=row.id, provider=row.provider, kind=BreakKind(row.kind))
+    start = repair_start(repair, request_id=request.state.request_id)
+    seconds = max(wait_of(request), _PATIENCE_SECONDS)
+    for _ in range(_TRIES):
+        said = await parts_of(request).sagas.ask(
+            start, REPAIR_UPDATE, word, key=word.key, seconds=seconds
+        )
+        if said is not None and said.refusal is not None:
+            return _refused(request, said.refusal)
+        if said is not None and said.shown is not None:
+            return _answer(said.shown)
+        row = await _break(request, row.id)
+        if _stands(row, word):
+            return _answer(break_view(row))
+        # A run that was about to end has not taken it: another one does.
+        seconds = _PATIENCE_SECONDS
+    raise Problem("temporal_unavailable", headers=RETRY_SOON)
 
 
-def _is_by(row: Break, actor: str, action: BreakAction) -> bool:
+def _refused(request: Request, refusal: Refusal) -> Answer:
+    return answers.of_problem(of_refusal(refusal), request.state.request_id)
+
+
+def _stands(row: Break, word: RepairWord) -> bool:
+    """Whether this very word is carried out, or was."""
+    return row.repair is not None and row.repair["word"]["key"] == word.key
+
+
+def _has_been_taken(row: Break, word: RepairWord, earlier: StoredClaim) -> bool:
+    """Whether an earlier request with this key has brought its word, and nothing is left to do.
+
+    It may have been done and its answer lost, or wait: the same request once more is no second
+    person. What was answered with 202 and was taken back since is not asked for again.
+    """
+    taken_back = earlier.status == ACCEPTED and not _stands(row, word)
+    return taken_back or _is_by(row, word)
+
+
+def _is_by(row: Break, word: RepairWord) -> bool:
     """Whether this person has resolved the break so, or has asked for its write-off."""
     if row.resolution is None:
-        return row.write_off_asked_by == actor and action is BreakAction.WRITE_OFF
+        return row.write_off_asked_by == word.actor and word.action is BreakAction.WRITE_OFF
     people = (row.resolution["actor"], row.resolution.get("approved_by"))
-    return bool(row.resolution["action"] == action and actor in people)
+    return bool(row.resolution["action"] == word.action and word.actor in people)
 
 
-def _answer(row: Break) -> Answer:
-    done = row.status == "resolved"
-    location = f"/v1/breaks/{row.id}"
-    return Answer(200 if done else 202, break_view(row).model_dump_json(), location)
+def _answer(shown: BreakView) -> Answer:
+    done = shown.status == "resolved"
+    return Answer(200 if done else 202, shown.model_dump_json(), f"/v1/breaks/{shown.id}")
 
 
 async def _reconciliation(request: Request, reconciliation_id: str) -> ReconciliationView:

@@ -1,5 +1,5 @@
-"""Typed stubs of the steps of a reconciliation, as `recompense.contracts.activities` has those of
-sagas. The names stand in recorded histories.
+"""Typed stubs of the steps of a reconciliation and of a repair, as
+`recompense.contracts.activities` has those of sagas. The names stand in recorded histories.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from recompense.contracts.reconciliation import (
     ReconcileInput,
     ReconcilePlan,
 )
+from recompense.contracts.repairs import AdmitRepair, RepairRef, RepairStands, WithdrawRepair
 from recompense.contracts.steps import PageDone, PageRequest
 
 
@@ -71,4 +72,28 @@ async def finish_reconciliation(finish: FinishReconciliation) -> str:
 @activity.defn(name="reconciliation.check")
 async def check_balances() -> CheckedBalances:
     """Compare what providers owe us with the journal, and have what stays unknown pulled."""
+    raise NotImplementedError
+
+
+@activity.defn(name="repair.look")
+async def look_at_repair(ref: RepairRef) -> RepairStands:
+    """Say where a break stands."""
+    raise NotImplementedError
+
+
+@activity.defn(name="repair.admit")
+async def admit_repair(admit: AdmitRepair) -> RepairStands:
+    """Take a person's word about a break, or refuse it."""
+    raise NotImplementedError
+
+
+@activity.defn(name="repair.book")
+async def book_repair(ref: RepairRef) -> RepairStands:
+    """Book what was asked for, and resolve the break: once."""
+    raise NotImplementedError
+
+
+@activity.defn(name="repair.withdraw")
+async def withdraw_repair(withdraw: WithdrawRepair) -> RepairStands:
+    """Compensation of `repair.admit`: nobody's word stands any more. What is booked stays."""
     raise NotImplementedError

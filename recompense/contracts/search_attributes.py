@@ -56,3 +56,15 @@ def of_reconciliation(reconciliation_id: str, provider: str) -> TypedSearchAttri
             SearchAttributePair(PROVIDER, provider),
         ]
     )
+
+
+def of_repair(break_id: str, provider: str) -> TypedSearchAttributes:
+    """What is known of the repair of a break: it belongs to no merchant."""
+    return TypedSearchAttributes(
+        [
+            SearchAttributePair(OPERATION_ID, break_id),
+            SearchAttributePair(PROVIDER, provider),
+            SearchAttributePair(SAGA_STATE, SagaState.RUNNING.value),
+            SearchAttributePair(NEEDS_ATTENTION, False),
+        ]
+    )

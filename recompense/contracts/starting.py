@@ -15,6 +15,7 @@ from temporalio.common import TypedSearchAttributes
 
 from recompense.contracts import search_attributes, words
 from recompense.contracts.payout_runs import PayoutRunDecision, PayoutRunInput
+from recompense.contracts.repairs import REPAIR_BREAK, RepairAnswered, RepairInput
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
     AuthorizeInput,
@@ -66,7 +67,7 @@ class SagaStart(Generic[Decided]):
 
     workflow: str
     workflow_id: str
-    argument: AnySagaInput | PayoutRunInput
+    argument: AnySagaInput | PayoutRunInput | RepairInput
     decision: type[Decided]
     search_attributes: TypedSearchAttributes
     static_summary: str
@@ -114,6 +115,24 @@ def payout_run_start(
         decision=PayoutRunDecision,
         search_attributes=search_attributes.of_payout_run(run.run_id),
         static_summary=run.summary,
+        static_details=details,
+    )
+
+
+def repair_start(
+    repair: RepairInput, *, request_id: str | None = None
+) -> SagaStart[RepairAnswered]:
+    """The options of a repair's start."""
+    details = f"**{repair.summary}**\n\n- Break: `{repair.break_id}`"
+    if request_id is not None:
+        details += f"\n- Request: `{request_id}`"
+    return SagaStart(
+        workflow=REPAIR_BREAK,
+        workflow_id=repair.workflow_id,
+        argument=repair,
+        decision=RepairAnswered,
+        search_attributes=search_attributes.of_repair(repair.break_id, repair.provider),
+        static_summary=repair.summary,
         static_details=details,
     )
 

@@ -8,11 +8,14 @@ import asyncio
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
+
+from recompense.contracts.starting import SagaStart
 
 _PATIENCE_SECONDS = 5.0
 _AT_ONCE = 20
@@ -65,6 +68,20 @@ async def answered(call: Awaitable[Answer]) -> Answer:
         if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}:
             raise TemporalSilent(error.message) from error
         raise
+
+
+def start_options(start: SagaStart[Any], reuse: WorkflowIDReusePolicy) -> dict[str, Any]:
+    """What a client is told when it starts a workflow: a run that is under way is attached to."""
+    return {
+        "id": start.workflow_id,
+        "task_queue": start.task_queue,
+        "id_reuse_policy": reuse,
+        "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
+        "task_timeout": start.task_timeout,
+        "search_attributes": start.search_attributes,
+        "static_summary": start.static_summary,
+        "static_details": start.static_details,
+    }
 
 
 async def describe(client: Client, workflow_id: str) -> Execution | None:

@@ -13,7 +13,7 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -24,9 +24,9 @@ from recompense.contracts.payout_runs import (
     RunReviewed,
 )
 from recompense.contracts.sagas import DECISION_UPDATE_ID, Refusal
-from recompense.contracts.starting import SagaStart, payout_run_start
+from recompense.contracts.starting import payout_run_start
 from recompense.contracts.views import PayoutRunItemView, PayoutRunView
-from recompense.desk.executions import answered, describe, ui_page
+from recompense.desk.executions import answered, describe, start_options, ui_page
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import payout_run_reads, payout_runs
@@ -86,7 +86,7 @@ class RunDesk:
 
     async def _decided(self, run: PayoutRunInput) -> PayoutRunView:
         start = payout_run_start(run)
-        options = _options(start, WorkflowIDReusePolicy.REJECT_DUPLICATE)
+        options = start_options(start, WorkflowIDReusePolicy.REJECT_DUPLICATE)
         operation: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
             start.workflow, start.argument, **options
         )
@@ -171,7 +171,7 @@ class RunDesk:
                 self._client.start_workflow(
                     start.workflow,
                     start.argument,
-                    **_options(start, WorkflowIDReusePolicy.ALLOW_DUPLICATE),
+                    **start_options(start, WorkflowIDReusePolicy.ALLOW_DUPLICATE),
                 )
             )
         except WorkflowAlreadyStartedError:
@@ -184,19 +184,6 @@ class RunDesk:
         if row is None:
             raise LookupError(f"there is no payout run {run_id}")
         return _of(row)
-
-
-def _options(start: SagaStart[Any], reuse: WorkflowIDReusePolicy) -> dict[str, Any]:
-    return {
-        "id": start.workflow_id,
-        "task_queue": start.task_queue,
-        "id_reuse_policy": reuse,
-        "id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING,
-        "task_timeout": start.task_timeout,
-        "search_attributes": start.search_attributes,
-        "static_summary": start.static_summary,
-        "static_details": start.static_details,
-    }
 
 
 def _of(row: PayoutRunRow) -> PayoutRunInput:

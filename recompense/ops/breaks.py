@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from recompense.contracts.reconciliation import BreakAction, BreakView, Figures
+from recompense.desk import repairs
 from recompense.domain.failures import Refused
 from recompense.domain.money import formatted
 from recompense.ops.terminal import (
@@ -18,6 +19,7 @@ from recompense.ops.terminal import (
     Reason,
     WrongUse,
     current_actor,
+    opened_client,
     opened_database,
     print_facts,
     print_json,
@@ -94,25 +96,23 @@ def resolve(
     """Repair a break. A large write-off waits until a second person asks for it too."""
     with told_to_the_person():
         settings = settings_of(data_dir)
-    asked = breaks.Resolving(
-        action=action,
-        actor=current_actor(actor),
-        reason=reason,
-        bank=settings.payout_bank,
-        write_off_approval_above=settings.write_off_approval_above,
-    )
 
     async def work() -> BreakView:
-        try:
-            async with opened_database(settings) as database, database.transaction() as session:
-                resolved = await breaks.resolve(session, break_id, asked)
-                return break_view(_there(None if resolved is None else resolved.row, break_id))
-        except Refused as refused:
-            raise NotInOrder(refused.message) from refused
+        async with opened_database(settings) as database:
+            async with database.transaction() as session:
+                _there(await session.get(Break, break_id), break_id)
+            client = await opened_client(settings)
+            try:
+                return await repairs.ask(
+                    client, database, break_id, action, current_actor(actor), reason
+                )
+            except Refused as refused:
+                raise NotInOrder(refused.message) from refused
 
     found = run(work(), settings)
     if found.status == "open" and not as_json:
-        typer.echo("The write-off waits for a second person.")
+        whom = "a second person" if action is BreakAction.WRITE_OFF else "the provider's word"
+        typer.echo(f"The repair waits for {whom}.")
     _print(found, as_json=as_json)
 
 

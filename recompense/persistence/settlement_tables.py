@@ -130,7 +130,8 @@ class Break(SQLModel, table=True):
     """A difference between a report and our books.
 
     `identity` says what it is about, so that it is found once. `superseded`: a later report
-    showed that there is no difference, and it may be found anew.
+    showed that there is no difference, and it may be found anew. `repair` is the word that is
+    carried out, or was: booked or not, as the status says.
     """
 
     __tablename__ = "breaks"
@@ -157,6 +158,7 @@ class Break(SQLModel, table=True):
     proposal: str
     assignee: str | None = None
     write_off_asked_by: str | None = None
+    repair: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     superseded: bool = False
     resolution: dict[str, Any] | None = Field(sa_column=optional_jsonb(), default=None)
     created_at: datetime = Field(sa_column=moment(), default=None)

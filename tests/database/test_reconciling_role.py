@@ -10,11 +10,12 @@ import pytest
 from psycopg import sql
 
 from recompense.contracts.reconciliation import BreakAction
-from recompense.persistence import breaks, reconciling
+from recompense.contracts.repairs import RepairStage, RepairWord
+from recompense.persistence import reconciling, repairs
 from recompense.persistence.balance_check import check
-from recompense.persistence.breaks import Resolving
 from recompense.persistence.database import Database
 from recompense.persistence.migrations import upgrade
+from recompense.persistence.repairs import Rules
 from tests.support.postgres import PostgresServer
 from tests.support.settling import Counter, effect_line
 
@@ -51,8 +52,10 @@ async def test_application_role_reconciles_and_repairs(urls: tuple[str, str]) ->
     assert (await counter.compare([effect_line(1), effect_line(2)])).opened == 1
     (found,) = counter.breaks()
     async with database.transaction() as session:
-        asked = Resolving(BreakAction.POST, "finance", "claimed", "main", 0)
-        assert await breaks.resolve(session, found["id"], asked) is not None
+        word = RepairWord(key="1", action=BreakAction.POST, actor="finance", reason="claimed")
+        rules = Rules("main", write_off_approval_above=0)
+        assert (await repairs.admit(session, found["id"], word, rules)).refusal is None
+        assert (await repairs.book(session, found["id"], rules)).stage is RepairStage.RESOLVED
     async with database.transaction() as session:
         assert await reconciling.release_settled(session, None, 100) is None
         assert (await check(session, ["sandbox"])).differences == ()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
+import httpx
 import pytest
 
 from tests.edge.test_payments import PAYMENT
@@ -64,10 +66,10 @@ def reconcile(api: Api, day: date, **options: Any) -> dict[str, Any]:
     return found
 
 
-def broken(api: Api, sandbox: Sandbox, day: date, corrupt: str) -> dict[str, Any]:
+def broken(api: Api, sandbox: Sandbox, day: date, corrupt: str, **changes: Any) -> dict[str, Any]:
     """The break that is planted about a payment of this test's own."""
     settle(sandbox, day)
-    automatic = PAYMENT | {"capture_method": "automatic"}
+    automatic = PAYMENT | {"capture_method": "automatic"} | changes
     payment_id = api.post("/v1/payments", automatic).json()["id"]
     next_day = day + timedelta(days=1)
     settle(sandbox, next_day, corrupt)
@@ -162,14 +164,7 @@ def test_break_is_assigned_until_it_is_resolved(api: Api, sandbox: Sandbox, day:
 
 
 def test_large_write_off_takes_two_people(api: Api, sandbox: Sandbox, day: date) -> None:
-    settle(sandbox, day)
-    large = PAYMENT | {"capture_method": "automatic", "amount": 90_000}
-    payment_id = api.post("/v1/payments", large).json()["id"]
-    next_day = day + timedelta(days=1)
-    settle(sandbox, next_day, "missing")
-    reconcile(api, next_day)
-    found = api.get("/v1/breaks", params={"status": "open", "limit": 100}).json()["data"]
-    (one,) = [one for one in found if one["payment_id"] == payment_id]
+    one = broken(api, sandbox, day, "missing", amount=90_000)
     path, body = f"/v1/breaks/{one['id']}/resolve", {"action": "write_off", "reason": "lost"}
     key = fresh_key()
     for _ in range(2):
@@ -181,6 +176,38 @@ def test_large_write_off_takes_two_people(api: Api, sandbox: Sandbox, day: date)
     assert (second.status_code, second.json()["status"]) == (200, "resolved")
     told = second.json()["resolution"]
     assert (told["actor"], told["approved_by"]) == ("tester", "chief")
+    assert api.post(path, body, key=key).json() == second.json()
+
+
+def test_of_several_actions_at_once_one_repairs_and_the_others_are_refused(
+    api: Api, sandbox: Sandbox, day: date
+) -> None:
+    one = broken(api, sandbox, day, "amount")
+    path = f"/v1/breaks/{one['id']}/resolve"
+
+    def ask(action: str) -> httpx.Response:
+        return api.post(path, {"action": action, "reason": "at once"}, token=mint(action))
+
+    with ThreadPoolExecutor() as pool:
+        asked = list(pool.map(ask, ("post", "accept", "write_off")))
+    (won,) = [answer for answer in asked if answer.status_code == 200]
+    lost = [answer for answer in asked if answer is not won]
+    assert {(answer.status_code, answer.json()["code"]) for answer in lost} == {
+        (409, "break_not_open")
+    }
+    assert api.get(f"/v1/breaks/{one['id']}").json() == won.json()
+
+
+def test_word_that_was_taken_back_is_not_asked_for_again_by_its_key(
+    api: Api, sandbox: Sandbox, day: date
+) -> None:
+    one = broken(api, sandbox, day, "missing", amount=90_000)
+    path, key = f"/v1/breaks/{one['id']}/resolve", fresh_key()
+    body = {"action": "write_off", "reason": "lost"}
+    assert api.post(path, body, key=key).status_code == 202
+    accepted = api.post(path, {"action": "accept", "reason": "found"}, token=mint("chief"))
+    assert (accepted.status_code, accepted.json()["resolution"]["actor"]) == (200, "chief")
+    assert api.post(path, body, key=key).json() == accepted.json()
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import date, timedelta
 from typing import Any, cast
 from uuid import uuid4
@@ -11,24 +10,18 @@ import pytest
 
 from recompense.contracts.reconciliation import (
     SANDBOX_TERMS,
-    BreakAction,
     ReconciliationView,
     SettlementTerms,
 )
-from recompense.contracts.sagas import SAGA_TASK_QUEUE
-from recompense.contracts.starting import event_workflow_id
 from recompense.desk import reconciliations
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import ledger
-from recompense.persistence.breaks import Resolving, resolve
 from recompense.persistence.ledger import merchant_balances
 from recompense.persistence.settlement_tables import Reconciliation
 from recompense.persistence.settlement_views import reconciliation_view
 from tests.support.books import assert_books_agree
-from tests.support.platform import MERCHANT, Platform, authorize_input
-from tests.support.scenes import captured, eventually, state_is
-from workflows.authorize import AuthorizePayment
-from workflows.provider_events import ApplyProviderEvent
+from tests.support.platform import MERCHANT, Platform
+from tests.support.scenes import captured
 
 
 @pytest.fixture
@@ -171,34 +164,4 @@ async def test_file_that_cannot_be_believed_books_nothing_until_the_right_one_co
     settle(platform, day)
     assert (await reconcile(platform, day)).status == "clean"
     assert await balance(platform, "bank:main:cash") == 9_900
-    await assert_books_agree(platform)
-
-
-async def test_effect_that_nobody_could_tell_us_of_is_found_by_the_report_and_pulled(
-    platform: Platform, day: date
-) -> None:
-    authorize = authorize_input()
-    platform.sandbox.arm("*", "timeout_after", times=-1, reference=authorize.payment_id)
-    waiting = asyncio.create_task(platform.decide(AuthorizePayment, authorize))
-    await eventually(lambda: state_is(platform, authorize, "parked"), 60)
-    platform.sandbox.clear_faults()
-    settle(platform, day)
-    assert (await reconcile(platform, day)).status == "breaks"
-    (found,) = await breaks(platform)
-    assert (found["kind"], found["payment_id"]) == ("state_mismatch", authorize.payment_id)
-    async with platform.database.transaction() as session:
-        resolved = await resolve(
-            session,
-            found["id"],
-            Resolving(BreakAction.POST, "finance", "the provider has it", "main", 0),
-        )
-    assert resolved is not None
-    assert resolved.look_up is not None
-    await platform.client.execute_workflow(
-        ApplyProviderEvent.run,
-        resolved.look_up,
-        id=event_workflow_id(resolved.look_up),
-        task_queue=SAGA_TASK_QUEUE,
-    )
-    assert (await waiting).resource.status == "authorized"
     await assert_books_agree(platform)

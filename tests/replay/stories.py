@@ -20,15 +20,19 @@ from recompense.contracts.steps import ForgetOrphans
 from recompense.desk import SagaDesk
 from recompense.domain.ids import IdPrefix, new_id
 from tests.replay.finance_stories import (
+    canceled_repair,
     checked_balances,
+    looked_up_repair,
     payout_run,
     reconciled,
     reconciled_daily,
     rejected_payout_run,
     relayed_reconciliations,
+    repaired,
     sent_window,
     told_by_a_bank,
     triggered_payout_run,
+    written_off_by_two,
 )
 from tests.replay.story_steps import a_payment, a_payout, an_event, ended, run_once, until_parked
 from tests.support.platform import Platform, authorize_input
@@ -287,6 +291,10 @@ STORIES: tuple[Story, ...] = (
     reconciled_daily,
     relayed_reconciliations,
     checked_balances,
+    repaired,
+    written_off_by_two,
+    canceled_repair,
+    looked_up_repair,
     sent_window,
     told_by_a_bank,
 )

@@ -9,6 +9,7 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import EventType, ResetReapplyExcludeType
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
+from temporalio.client import WorkflowHandle
 
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
@@ -89,12 +90,20 @@ async def captured(platform: Platform) -> Any:
 async def reset(
     platform: Platform, saga: Any, run_id: str, event_id: int, *, reapply: bool = True
 ) -> None:
+    """Reset a saga as `reset_workflow` does."""
+    workflow_id = saga.ref().saga_id
+    await reset_workflow(platform, workflow_id, run_id, event_id, reapply=reapply)
+
+
+async def reset_workflow(
+    platform: Platform, workflow_id: str, run_id: str, event_id: int, *, reapply: bool = True
+) -> None:
     """Reset as the Temporal UI does; `reapply`: whether later signals and updates come again."""
     excluded = () if reapply else (_SIGNALS, _UPDATES)
     await platform.client.workflow_service.reset_workflow_execution(
         ResetWorkflowExecutionRequest(
             namespace=platform.client.namespace,
-            workflow_execution=WorkflowExecution(workflow_id=saga.ref().saga_id, run_id=run_id),
+            workflow_execution=WorkflowExecution(workflow_id=workflow_id, run_id=run_id),
             reason="a test",
             workflow_task_finish_event_id=event_id,
             request_id=new_id(IdPrefix.EVENT),
@@ -105,7 +114,14 @@ async def reset(
 
 async def reset_points(platform: Platform, saga: Any) -> tuple[str, list[tuple[int, str]]]:
     """The run of a saga, and each event that it may be reset to with what it is."""
-    history = await platform.handle(saga).fetch_history()
+    return await reset_points_of(platform.handle(saga))
+
+
+async def reset_points_of(
+    handle: WorkflowHandle[Any, Any],
+) -> tuple[str, list[tuple[int, str]]]:
+    """The newest run of a workflow, and each event that it may be reset to with what it is."""
+    history = await handle.fetch_history()
     points = [
         (event.event_id, _RESETTABLE[event.event_type])
         for event in history.events
