@@ -168,6 +168,15 @@ async def take_right(
     return send_by if taken else None
 
 
+async def take_further_right(work: Work, row: JournalRow, run_id: str, seconds: float) -> datetime:
+    """The right to send a further call about an effect that is known, such as what its payer
+    brought back. The row has to be locked, so nothing else changes its right meanwhile.
+    """
+    send_by = await work.now() + timedelta(seconds=seconds)
+    row.right_run_id, row.right_try, row.sendable_until = run_id, row.right_try + 1, send_by
+    return send_by
+
+
 async def lay_right_down(
     work: Work,
     where: Position,
