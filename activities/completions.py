@@ -20,7 +20,6 @@ from recompense.contracts.port_extras import CompletesActions, innermost
 from recompense.contracts.provider import (
     CallRecord,
     Outcome,
-    ProviderOperation,
     Unknown,
 )
 from recompense.contracts.steps import (
@@ -109,8 +108,7 @@ class CompletionActivities:
         if not isinstance(port, CompletesActions):
             raise InvariantBroken(f"{plan.provider} is not handed what a payer brings back")
         policy = self._tools.providers.policies(plan.provider).breaker
-        operation = ProviderOperation.AUTHORIZE
-        async with self._tools.breakers.guard(plan.provider, operation, policy):
+        async with self._tools.breakers.guard(plan.provider, call.operation, policy):
             return await port.complete_action(call)
 
     async def _lay_down(self, plan: EffectPlan, leave: _Leave, calls: list[CallRecord]) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from typing import Literal
 
 from pydantic import Field
 
-from recompense.contracts.provider import MoneyCall, ProviderEvent
+from recompense.contracts.provider import MoneyCall, ProviderEvent, ProviderOperation
 
 PAYER_RETURNED = "payer.returned"
 """The type of these events. No provider has one of this name."""
@@ -24,10 +25,11 @@ _PARAMETERS = "parameters"
 class CompleteCall(MoneyCall):
     """Hand the provider what the payer brought back, which may authorize `amount`.
 
-    `effect_key` is the authorization's, and `idempotency_key` this call's own. `parameters` are
-    secrets: they are in no record of the call.
+    It is a part of the authorization, whose policy and `effect_key` it has; `idempotency_key` is
+    its own. `parameters` are secrets: they are in no record of the call.
     """
 
+    operation: Literal[ProviderOperation.AUTHORIZE] = ProviderOperation.AUTHORIZE
     idempotency_key: str
     parameters: Mapping[str, str] = Field(repr=False)
 

@@ -69,7 +69,6 @@ class AdyenTarget(Target):
         "decline_is_declined_without_effect:*": _UNSIGNED,
         "payer_action_*": "no notification tells that a payer has to act: tests/conformance/"
         "test_adyen.py",
-        "pending_payout_is_cancelled_*": "a transfer that was sent is not taken back",
     }
 
     def __init__(self, live: Adyen) -> None:
