@@ -35,10 +35,8 @@ from recompense.persistence.operations import locked
 from recompense.persistence.saga_tables import (
     JournalRow,
     Operation,
-    OperationRun,
     ProviderEventRow,
 )
-from recompense.persistence.work import Work
 
 _NOBODY_WAITS = ActionCompleted(detail="nobody waits for the payer any more")
 _NOT_TAKEN = ActionCompleted(detail="the provider took none of it")
@@ -94,7 +92,10 @@ class CompletionActivities:
                     plan.provider, complete.event_id, "ignored", _NOBODY_WAITS.detail
                 )
                 return None
-            await _wait_for_other_calls(work, plan, row)
+            left = await journal.further_call_ends_in(work, row)
+            if left > 0:
+                after = left + plan.terms.clock_skew_seconds
+                raise try_again(OutcomeUnknown("Another call may be under way."), after)
             stored = await work.get(ProviderEventRow, (plan.provider, complete.event_id))
             if stored is None:
                 raise InvariantBroken(f"{complete.event_id} was never stored")
@@ -125,18 +126,6 @@ class CompletionActivities:
 def _waits(operation: Operation, row: JournalRow) -> bool:
     present = operation.attempt == row.attempt and operation.attempt_state == AttemptState.OPEN
     return present and row.outcome_kind == "requires_action"
-
-
-async def _wait_for_other_calls(work: Work, plan: EffectPlan, row: JournalRow) -> None:
-    """One call at a time. A right of the saga's own run is spent: its holder has been told to wait
-    for the payer.
-    """
-    ends = row.sendable_until
-    if ends is None or await work.get(OperationRun, (row.saga_id, row.right_run_id)) is not None:
-        return
-    left = (ends - await work.now()).total_seconds() + plan.terms.clock_skew_seconds
-    if left > 0:
-        raise try_again(OutcomeUnknown("Another call may be under way."), left + 0.05)
 
 
 def _call_of(plan: EffectPlan, stored: ProviderEventRow, send_by: datetime) -> CompleteCall:

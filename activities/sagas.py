@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.boundary import try_again
 from activities.orphans import undo_call, undo_step
 from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
@@ -29,7 +30,7 @@ from recompense.contracts.steps import (
 )
 from recompense.contracts.views import PaymentView
 from recompense.domain.effects import AttemptState
-from recompense.domain.failures import InvariantBroken
+from recompense.domain.failures import InvariantBroken, OutcomeUnknown
 from recompense.domain.states import SagaState
 from recompense.persistence import journal, outbox
 from recompense.persistence.operations import (
@@ -58,7 +59,7 @@ class SagaActivities:
         provider.
 
         Raises `InvariantBroken` when an effect of the attempt is unknown: nothing is taken back
-        blind.
+        blind; and `OutcomeUnknown` while what its payer brought back may be on its way.
         """
         async with self._tools.store.work() as work:
             standing = await stand(work, begin.saga, current_run(), step_attempt=begin.attempt)
@@ -70,8 +71,21 @@ class SagaActivities:
                     verdict=Verdict.PROCEED, nothing_to_do=True, cause=begin.cause
                 )
             cause = await self._begin(work, operation, begin)
-            undo = await self._undo(work, begin)
-            return CompensationPlan(verdict=Verdict.PROCEED, cause=cause, undo=undo)
+            left = await self._further_calls_end_in(work, begin)
+            if left == 0:
+                undo = await self._undo(work, begin)
+                return CompensationPlan(verdict=Verdict.PROCEED, cause=cause, undo=undo)
+        # `compensating` is written, so no other call begins; what this one makes is undone with it.
+        raise try_again(OutcomeUnknown("A call about the effect may be under way."), left)
+
+    async def _further_calls_end_in(self, work: Work, begin: BeginCompensation) -> float:
+        """How long to wait until nothing more can be sent about the attempt's effects."""
+        left = 0.0
+        for row in await work.forward_effects(begin.saga.saga_id, begin.attempt):
+            ends_in = await journal.further_call_ends_in(work, row)
+            skew = self._tools.providers.policies(row.provider).clock_skew_seconds
+            left = max(left, ends_in + skew if ends_in else 0.0)
+        return left
 
     async def _begin(self, work: Work, operation: Operation, begin: BeginCompensation) -> UndoCause:
         attempt = await decision_of(work, begin.saga, begin.attempt)

@@ -25,7 +25,7 @@ from recompense.contracts.steps import (
     is_undone,
 )
 from recompense.domain.failures import InvariantBroken
-from recompense.persistence.saga_tables import JournalRow
+from recompense.persistence.saga_tables import JournalRow, OperationRun
 from recompense.persistence.work import Work
 
 _OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
@@ -175,6 +175,17 @@ async def take_further_right(work: Work, row: JournalRow, run_id: str, seconds: 
     send_by = await work.now() + timedelta(seconds=seconds)
     row.right_run_id, row.right_try, row.sendable_until = run_id, row.right_try + 1, send_by
     return send_by
+
+
+async def further_call_ends_in(work: Work, row: JournalRow) -> float:
+    """For how many seconds more a further call about an effect may be sent; 0: by nobody.
+
+    A right of the saga's own runs is spent: its holder has been told what became of the effect.
+    """
+    ends = row.sendable_until
+    if ends is None or await work.get(OperationRun, (row.saga_id, row.right_run_id)) is not None:
+        return 0.0
+    return max(0.0, (ends - await work.now()).total_seconds())
 
 
 async def lay_right_down(

@@ -128,6 +128,11 @@ class AdyenTarget(Target):
         """Answer the challenge."""
         self.live.act(redirect_url, succeed=succeed)
 
+    def brings_back(self, redirect_url: str, *, succeed: bool) -> dict[str, str]:
+        """A result that decides nothing before it is handed to Adyen."""
+        payment = self.live.vendor.payments[redirect_url.rpartition("/")[2]]
+        return {"redirectResult": payment.returned(succeed=succeed)}
+
     def write_report(self, report_date: date) -> None:
         """Every day's report is made when it is asked for."""
 
