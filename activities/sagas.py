@@ -10,6 +10,7 @@ from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
 from activities.standing import forget
 from activities.toolbox import Toolbox, current_run
+from recompense.contracts.port_extras import CompletesActions, innermost
 from recompense.contracts.provider import Absent, Approved
 from recompense.contracts.sagas import Resolution, ResolveDecision, SagaRef, Verdict
 from recompense.contracts.steps import (
@@ -107,9 +108,18 @@ class SagaActivities:
                 raise InvariantBroken(
                     f"{row.step} of {row.saga_id} is unknown: nothing is taken back"
                 )
-            if row.outcome_kind in _STANDING:
+            if row.outcome_kind in _STANDING and not await self._awaits_its_call(work, row):
                 return await self._undo_of(work, begin.saga, row)
         return None
+
+    async def _awaits_its_call(self, work: Work, row: JournalRow) -> bool:
+        """Whether the provider never decided: it waits to be handed the payer's word, nobody ever
+        did, and for this attempt nobody will.
+        """
+        port = innermost(self._tools.providers.port(row.provider))
+        handed_over = await journal.had_further_call(work, row)
+        waits = row.outcome_kind == "requires_action" and isinstance(port, CompletesActions)
+        return waits and not handed_over
 
     async def _undo_of(self, work: Work, saga: SagaRef, row: JournalRow) -> EffectPlan | None:
         step, leg = undo_step(row.step), 1

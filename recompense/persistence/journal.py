@@ -177,13 +177,18 @@ async def take_further_right(work: Work, row: JournalRow, run_id: str, seconds: 
     return send_by
 
 
-async def further_call_ends_in(work: Work, row: JournalRow) -> float:
-    """For how many seconds more a further call about an effect may be sent; 0: by nobody.
-
-    A right of the saga's own runs is spent: its holder has been told what became of the effect.
+async def had_further_call(work: Work, row: JournalRow) -> bool:
+    """Whether a further call about an effect was ever under way: its right is then held by another
+    run than those of its saga.
     """
+    holder = row.right_run_id
+    return holder is not None and await work.get(OperationRun, (row.saga_id, holder)) is None
+
+
+async def further_call_ends_in(work: Work, row: JournalRow) -> float:
+    """For how many seconds more a further call about an effect may be sent; 0: by nobody."""
     ends = row.sendable_until
-    if ends is None or await work.get(OperationRun, (row.saga_id, row.right_run_id)) is not None:
+    if ends is None or not await had_further_call(work, row):
         return 0.0
     return max(0.0, (ends - await work.now()).total_seconds())
 

@@ -181,6 +181,32 @@ def test_payer_who_acts_while_the_saga_gives_up_is_taken_back(stage: Stage) -> N
     assert [step for step, _ in stage.effects(payment["id"])] == ["authorize", "void"]
 
 
+@needs(*HANDED_OVER)
+def test_payer_who_never_comes_back_leaves_nothing_to_undo(stage: Stage) -> None:
+    payment = asked_to_act(stage)
+    result = brought_back(stage, payment)
+    before = len(stage.proxy.seen)
+    asyncio.run(_cancel(stage, payment))
+    shown = stage.until(payment, lambda one: one["status"] == "failed")
+    assert not shown["needs_attention"]
+    late = completed(stage, payment, result)
+    assert (late.status_code, late.json()["code"]) == (409, "payment_needs_no_action")
+    assert len(stage.proxy.seen) == before
+
+
+@needs(*HANDED_OVER)
+def test_payer_who_is_authorized_behind_an_ended_saga_is_taken_back(stage: Stage) -> None:
+    """The provider decides without being handed anything, which it does not document."""
+    payment = asked_to_act(stage)
+    asyncio.run(_cancel(stage, payment))
+    stage.until(payment, lambda one: one["status"] == "failed")
+    stage.target.act(payment["next_action"]["url"], succeed=True)
+    give_up_at = time.monotonic() + 30
+    while len(stage.effects(payment["id"])) < 2 and time.monotonic() < give_up_at:
+        time.sleep(0.1)
+    assert [step for step, _ in stage.effects(payment["id"])] == ["authorize", "void"]
+
+
 async def _cancel(stage: Stage, payment: dict[str, Any]) -> None:
     client = await Client.connect(stage.api.temporal_address)
     await client.get_workflow_handle(f"authorize/{payment['id']}").cancel()
