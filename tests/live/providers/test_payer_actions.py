@@ -13,6 +13,7 @@ import httpx
 import pytest
 from temporalio.client import Client
 
+from recompense.contracts.payer_actions import payer_event_id
 from recompense.contracts.provider import ProviderOperation
 from tests.conformance.cases import HTTP, needs
 from tests.conformance.targets import Meaning
@@ -93,6 +94,31 @@ def test_payer_who_reloads_the_page_is_the_same_request(stage: Stage) -> None:
     assert {one.json()["status"] for one in answers} == {"authorized"}
     assert handed_over(stage) == before + 1
     assert stage.effects(payment["id"]) == [("authorize", money(stage, 10_000))]
+
+
+@needs(*HANDED_OVER)
+def test_payer_s_word_is_in_no_history_and_in_no_log(
+    stage: Stage, capfd: pytest.CaptureFixture[str]
+) -> None:
+    payment = asked_to_act(stage)
+    parameters = brought_back(stage, payment)
+    assert completed(stage, payment, parameters).status_code == 200
+    secret = parameters["redirectResult"]
+    workflow_id = f"provider-event/adyen/{payer_event_id(payment['id'], parameters)}"
+    history = asyncio.run(_history(stage, workflow_id))
+    assert payment["id"].encode() in history
+    assert secret.encode() not in history
+    logged = capfd.readouterr()
+    assert secret not in logged.out + logged.err
+    timeline = stage.api.get(f"/v1/payments/{payment['id']}/timeline")
+    assert "payer.returned" in timeline.text
+    assert secret not in timeline.text
+
+
+async def _history(stage: Stage, workflow_id: str) -> bytes:
+    client = await Client.connect(stage.api.temporal_address)
+    history = await client.get_workflow_handle(workflow_id).fetch_history()
+    return b"".join(event.SerializeToString() for event in history.events)
 
 
 @needs(*HANDED_OVER)
