@@ -12,15 +12,21 @@ from typing import Any
 import httpx
 import pytest
 from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
 
-from recompense.contracts.payer_actions import payer_event_id
-from recompense.contracts.provider import ProviderOperation
+from recompense.contracts.payer_actions import payer_event, payer_event_id
+from recompense.contracts.provider import ProviderEvent, ProviderOperation
+from recompense.contracts.sagas import SAGA_TASK_QUEUE, ProviderEventInput
+from recompense.contracts.starting import event_workflow_id
+from recompense.persistence import inbox
+from recompense.persistence.database import Database
 from tests.conformance.cases import HTTP, needs
 from tests.conformance.targets import Meaning
 from tests.conformance.vendors.adyen import AdyenTarget
 from tests.live.providers.test_stories import books_agree, money
 from tests.live.providers.world import Stage
 from tests.support.adyen.vendor import Fault
+from workflows.provider_events import ApplyProviderEvent
 
 __all__ = ["books_agree"]
 
@@ -48,6 +54,15 @@ def completed(
 ) -> httpx.Response:
     path = f"/v1/payments/{payment['id']}/complete"
     return stage.api.post(path, {"parameters": parameters}, headers={"Prefer": f"wait={wait}"})
+
+
+def slowly(stage: Stage, payment: dict[str, Any], seconds: float) -> Fault:
+    """The first call that hands a word over takes so long before it decides."""
+    target = stage.target
+    assert isinstance(target, AdyenTarget)
+    slow = Fault("details", "slow", 1, payment["id"], seconds)
+    target.live.vendor.faults.append(slow)
+    return slow
 
 
 def handed_over(stage: Stage) -> int:
@@ -126,11 +141,14 @@ def test_payer_in_two_windows_authorizes_once(stage: Stage) -> None:
     payment = asked_to_act(stage)
     result = brought_back(stage, payment)["redirectResult"]
     windows = [{"redirectResult": f"{result}!{window}"} for window in range(4)]
+    slowly(stage, payment, 0.5)
+    stage.proxy.most_at_once = 0
     with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda one: completed(stage, payment, one), windows))
     assert {one.status_code for one in answers} <= {200, 202, 409}
     assert any(one.status_code == 200 for one in answers)
     stage.until(payment, lambda one: one["status"] == "authorized")
+    assert stage.proxy.most_at_once == 1
     assert stage.effects(payment["id"]) == [("authorize", money(stage, 10_000))]
 
 
@@ -191,11 +209,8 @@ def test_payer_whose_every_answer_is_lost_is_told_by_webhook(stage: Stage) -> No
 
 @needs(*HANDED_OVER)
 def test_payer_who_acts_while_the_saga_gives_up_is_taken_back(stage: Stage) -> None:
-    target = stage.target
-    assert isinstance(target, AdyenTarget)
     payment = asked_to_act(stage)
-    slow = Fault("details", "slow", 1, payment["id"], 1.0)
-    target.live.vendor.faults.append(slow)
+    slow = slowly(stage, payment, 1.0)
     assert completed(stage, payment, brought_back(stage, payment), wait=0).status_code == 202
     give_up_at = time.monotonic() + 20
     while not slow.fired and time.monotonic() < give_up_at:
@@ -218,6 +233,36 @@ def test_payer_who_never_comes_back_leaves_nothing_to_undo(stage: Stage) -> None
     late = completed(stage, payment, result)
     assert (late.status_code, late.json()["code"]) == (409, "payment_needs_no_action")
     assert len(stage.proxy.seen) == before
+
+
+@needs(*HANDED_OVER)
+def test_payer_s_word_that_is_applied_after_the_end_calls_nobody(stage: Stage) -> None:
+    """It was stored in time, and its workflow starts when the saga has given up."""
+    payment = asked_to_act(stage)
+    word = brought_back(stage, payment)
+    asyncio.run(_cancel(stage, payment))
+    stage.until(payment, lambda one: one["status"] == "failed")
+    before = len(stage.proxy.seen)
+    event = payer_event("adyen", payment["id"], f"{payment['id']}:authorize:1", word)
+    assert asyncio.run(_applied(stage, event)) == "nobody waits for the payer any more"
+    assert len(stage.proxy.seen) == before
+    [(status, _)] = stage.rows(EVENTS, payment["id"], "payer.returned")
+    assert status == "ignored"
+
+
+async def _applied(stage: Stage, event: ProviderEvent) -> str:
+    database = Database(stage.api.database_url)
+    async with database.transaction() as session:
+        await inbox.store(session, event)
+    await database.close()
+    client = await Client.connect(
+        stage.api.temporal_address, data_converter=pydantic_data_converter
+    )
+    named = ProviderEventInput(provider=event.provider, event_id=event.event_id)
+    workflow_id = event_workflow_id(named)
+    return await client.execute_workflow(
+        ApplyProviderEvent.run, named, id=workflow_id, task_queue=SAGA_TASK_QUEUE
+    )
 
 
 @needs(*HANDED_OVER)
