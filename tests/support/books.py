@@ -26,9 +26,10 @@ UNBOOKED = """
 SELECT * FROM journal AS made WHERE final AND NOT booked AND NOT EXISTS (
     SELECT FROM journal AS undo
     WHERE undo.saga_id = made.saga_id AND undo.attempt = made.attempt
-      AND undo.step = made.step || '.undo' AND undo.outcome_kind = 'approved' AND undo.booked)
+      AND undo.step IN (made.step || '.undo', made.step || '.orphan')
+      AND undo.outcome_kind = 'approved' AND undo.booked)
 """
-"""What became known while its attempt was taken back, and was undone with it, books nothing."""
+"""What became known when its attempt was taken back or closed, and was undone, books nothing."""
 
 
 async def assert_books_agree(platform: Platform) -> None:

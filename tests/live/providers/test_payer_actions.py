@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -35,6 +36,8 @@ CAPTURE = ProviderOperation.CAPTURE
 HANDED_OVER = (HTTP, AUTHORIZE, Meaning.ACTION, "truth_by_webhook")
 """What only a provider that has to be handed the payer's word is asked."""
 
+STEPS = "SELECT step FROM journal WHERE operation_id = %s ORDER BY created_at"
+ORPHANED = "SELECT o.status FROM orphans o JOIN operations USING (saga_id) WHERE payment_id = %s"
 EVENTS = "SELECT status, detail FROM provider_events WHERE operation_id = %s AND event_type = %s"
 
 
@@ -176,7 +179,7 @@ def test_payer_whose_word_is_not_taken_still_has_to_act(stage: Stage) -> None:
 
 
 @needs(*HANDED_OVER)
-def test_payer_who_brings_back_another_payments_word_concludes_nothing(stage: Stage) -> None:
+def test_payer_who_brings_back_the_word_of_another_concludes_nothing(stage: Stage) -> None:
     payment, other = asked_to_act(stage), asked_to_act(stage)
     answer = completed(stage, payment, brought_back(stage, other))
     assert (answer.status_code, answer.json()["status"]) == (200, "requires_action")
@@ -212,14 +215,40 @@ def test_payer_who_acts_while_the_saga_gives_up_is_taken_back(stage: Stage) -> N
     payment = asked_to_act(stage)
     slow = slowly(stage, payment, 1.0)
     assert completed(stage, payment, brought_back(stage, payment), wait=0).status_code == 202
-    give_up_at = time.monotonic() + 20
-    while not slow.fired and time.monotonic() < give_up_at:
-        time.sleep(0.05)
+    eventually(lambda: slow.fired > 0)
     asyncio.run(_cancel(stage, payment))
     shown = stage.until(payment, lambda one: one["status"] == "failed")
     assert slow.fired == 1
     assert not shown["needs_attention"]
     assert [step for step, _ in stage.effects(payment["id"])] == ["authorize", "void"]
+
+
+@needs(*HANDED_OVER)
+def test_payer_whose_answer_nobody_knows_is_undone_when_the_saga_gives_up(stage: Stage) -> None:
+    """What was handed over may have authorized, though nothing has told so yet."""
+    target = stage.target
+    assert isinstance(target, AdyenTarget)
+    payment = asked_to_act(stage)
+    told_to, target.live.webhook_url = target.live.webhook_url, "http://127.0.0.1:9/"
+    try:
+        stage.meets("reset_after", times=-1)
+        completed(stage, payment, brought_back(stage, payment), wait=0)
+        eventually(lambda: stage.proxy.fired > 0)
+        asyncio.run(_cancel(stage, payment))
+        eventually(lambda: ("authorize.undo",) in stage.rows(STEPS, payment["id"]))
+        stage.meets("none")
+    finally:
+        target.live.webhook_url = told_to
+    stage.until(payment, lambda one: one["status"] == "failed")
+    assert [step for step, _ in stage.effects(payment["id"])] == ["authorize", "void"]
+    assert stage.rows(STEPS, payment["id"]) == [("authorize",), ("authorize.undo",)]
+
+
+def eventually(holds: Callable[[], bool]) -> None:
+    give_up_at = time.monotonic() + 30
+    while not holds() and time.monotonic() < give_up_at:
+        time.sleep(0.05)
+    assert holds()
 
 
 @needs(*HANDED_OVER)
@@ -272,9 +301,8 @@ def test_payer_who_is_authorized_behind_an_ended_saga_is_taken_back(stage: Stage
     asyncio.run(_cancel(stage, payment))
     stage.until(payment, lambda one: one["status"] == "failed")
     stage.target.act(payment["next_action"]["url"], succeed=True)
-    give_up_at = time.monotonic() + 30
-    while len(stage.effects(payment["id"])) < 2 and time.monotonic() < give_up_at:
-        time.sleep(0.1)
+    eventually(lambda: len(stage.effects(payment["id"])) == 2)
+    eventually(lambda: stage.rows(ORPHANED, payment["id"]) == [("undone",)])
     assert [step for step, _ in stage.effects(payment["id"])] == ["authorize", "void"]
 
 
