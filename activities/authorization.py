@@ -12,6 +12,7 @@ from activities.admission import Admission, decide_once
 from activities.bookings import (
     book_capture,
     locked_payment,
+    next_action,
     release_capture,
     release_hold,
     required,
@@ -166,7 +167,7 @@ class AuthorizationActivities:
                 await tell_payment(work, payment)
             case RequiresAction():
                 payment.provider_reference = outcome.reference
-                payment.next_action = {"type": "redirect", "url": outcome.redirect_url}
+                payment.next_action = next_action(outcome)
                 changed = payment.status != PaymentStatus.REQUIRES_ACTION
                 set_payment_status(payment, PaymentStatus.REQUIRES_ACTION)
                 if changed:

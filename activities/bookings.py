@@ -8,6 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from activities.availability import Shares, share_out
+from recompense.contracts.provider import RequiresAction
 from recompense.contracts.sagas import SagaRef
 from recompense.domain.calendar import calendar_of
 from recompense.domain.failures import InvariantBroken, Refused
@@ -71,6 +72,11 @@ def derive_status(payment: Payment) -> None:
         expired=payment.expired,
     )
     set_payment_status(payment, target)
+
+
+def next_action(outcome: RequiresAction) -> dict[str, str]:
+    """What a payment shows that its payer has to do."""
+    return {"type": "redirect", "url": outcome.redirect_url}
 
 
 async def tell_payment(work: Work, payment: Payment) -> None:

@@ -10,15 +10,15 @@ up at the provider, and takes the right by compare-and-set before it sends.
 
 from __future__ import annotations
 
-import random
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.exceptions import ApplicationError
 
 from activities import collecting, told
+from activities.boundary import failed_try, try_again
 from activities.calls import call_port, recorded_calls
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.policies import CallPolicy
@@ -134,7 +134,7 @@ class ProviderActivities:
             async with self._tools.store.work() as work:
                 concluded = await journal.conclude_absent(work, ledge.row, calls)
             if not concluded:
-                raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
+                raise try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
             return answer
 
     @activity.defn(name="provider.pull")
@@ -145,7 +145,7 @@ class ProviderActivities:
         """
         answer = await self._look_up(plan, plan.lookup)
         if isinstance(answer.outcome, Absent):
-            raise _failed(OutcomeUnknown("The provider shows nothing of it yet."), plan.lookup)
+            raise failed_try(OutcomeUnknown("The provider shows nothing of it yet."), plan.lookup)
         return answer
 
     async def _perform(self, plan: EffectPlan) -> EffectAnswer:
@@ -179,10 +179,10 @@ class ProviderActivities:
             ):
                 return EffectAnswer(outcome=Absent())
             await self._lay_down(plan, right_try, calls)
-            raise _failed(failure, plan.policy) from None
+            raise failed_try(failure, plan.policy) from None
         if isinstance(outcome, Unknown):
             await self._lay_down(plan, right_try, calls)
-            raise _failed(OutcomeUnknown(outcome.why), plan.policy)
+            raise failed_try(OutcomeUnknown(outcome.why), plan.policy)
         return EffectAnswer(outcome=outcome, calls=tuple(calls))
 
     async def _goes_elsewhere(
@@ -210,7 +210,7 @@ class ProviderActivities:
         if isinstance(ledge, EffectAnswer):
             return ledge
         if ledge.right_ends_in > 0:
-            raise _try_again(
+            raise try_again(
                 OutcomeUnknown("Another try may still be sending it."), ledge.right_ends_in + 0.05
             )
         if ledge.row.first_sent_at is not None:
@@ -218,7 +218,7 @@ class ProviderActivities:
             if not isinstance(answer.outcome, Absent):
                 return answer.model_copy(update={"calls": tuple(calls)})
         if not ledge.may_send_again(plan):
-            raise _try_again(OutcomeUnknown("The provider's idempotency window has passed."), None)
+            raise try_again(OutcomeUnknown("The provider's idempotency window has passed."), None)
         right_try = ledge.row.right_try + 1
         async with self._tools.store.work() as work:
             send_by = await journal.take_right(
@@ -229,7 +229,7 @@ class ProviderActivities:
                 plan.terms.send_right_seconds,
             )
         if send_by is None:
-            raise _try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
+            raise try_again(OutcomeUnknown("Another try of this effect is under way."), 0.5)
         return send_by, right_try
 
     async def _read(self, plan: EffectPlan, *, sends: bool = False) -> EffectAnswer | _Ledge:
@@ -274,9 +274,9 @@ class ProviderActivities:
             unknown = (
                 failure if isinstance(failure, OutcomeUnknown) else OutcomeUnknown(str(failure))
             )
-            raise _failed(unknown, policy) from None
+            raise failed_try(unknown, policy) from None
         if isinstance(found.answer, Unknown):
-            raise _failed(OutcomeUnknown(found.answer.why), policy)
+            raise failed_try(OutcomeUnknown(found.answer.why), policy)
         return EffectAnswer(
             outcome=found.answer,
             source=AnswerSource.LOOKUP,
@@ -336,33 +336,5 @@ def _not_told_yet(plan: EffectPlan, ledge: _Ledge) -> ApplicationError:
     unknown = OutcomeUnknown("The provider knows nothing of it yet.")
     wait = ledge.right_ends_in + plan.terms.absent_is_final_after_seconds
     if wait > plan.lookup.schedule_to_close_seconds:
-        return _failed(unknown, plan.lookup)
-    return _try_again(unknown, wait + 0.05)
-
-
-def _failed(failure: ProviderUnavailable | OutcomeUnknown, policy: CallPolicy) -> ApplicationError:
-    """The failure of a try, with full jitter over the policy's backoff, or the wait that the
-    provider asked for.
-    """
-    asked = failure.retry_after_seconds if isinstance(failure, ProviderUnavailable) else None
-    if asked is not None:
-        return _try_again(failure, min(asked, policy.retry_after_cap_seconds))
-    tries = activity.info().attempt
-    ceiling = min(
-        policy.maximum_interval_seconds,
-        policy.initial_interval_seconds * policy.backoff ** (tries - 1),
-    )
-    return _try_again(failure, random.uniform(ceiling / 10, ceiling))  # noqa: S311 - jitter is no secret
-
-
-def _try_again(
-    failure: ProviderUnavailable | OutcomeUnknown, after_seconds: float | None
-) -> ApplicationError:
-    delay = None if after_seconds is None else timedelta(seconds=after_seconds)
-    return ApplicationError(
-        str(failure),
-        type=type(failure).__name__,
-        next_retry_delay=delay,
-        # A try that got no answer is expected here and is told by the journal, not by a traceback.
-        category=ApplicationErrorCategory.BENIGN,
-    )
+        return failed_try(unknown, plan.lookup)
+    return try_again(unknown, wait + 0.05)

@@ -201,12 +201,16 @@ class PayoutActivities:
 
     @activity.defn(name="payout.begin_cancel")
     async def begin_cancel(self, step: StepRef) -> Recorded[PayoutView]:
-        """Journal the request to take a payout back on its way, and grant its send right."""
+        """Journal the request to take a payout back on its way, and grant its send right; nothing
+        where the provider takes none back.
+        """
         async with self._tools.store.work() as work:
             standing = await stand(work, step.saga, current_run(), step_attempt=step.attempt)
             payout = await locked_payout(work, step.saga)
             effect = await self._effect(work, step, CANCEL_STEP)
-            if effect is None and standing.proceeds and payout.provider_reference:
+            able = self._tools.providers.capabilities(payout.provider).operations
+            offered = ProviderOperation.CANCEL_PAYOUT in able
+            if effect is None and standing.proceeds and payout.provider_reference and offered:
                 right = grant(
                     self._tools,
                     payout.provider,

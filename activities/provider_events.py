@@ -7,10 +7,13 @@ from __future__ import annotations
 from temporalio import activity
 
 from activities import orphans
+from activities.bookings import locked_payment, next_action, tell_payment
 from activities.payout_bookings import locked_payout, post_returned
 from activities.plans import plan_of_row, saga_of
 from activities.toolbox import Toolbox
-from recompense.contracts.provider import PayoutState
+from recompense.contracts.payer_actions import PAYER_RETURNED
+from recompense.contracts.port_extras import CompletesActions, innermost
+from recompense.contracts.provider import PayoutState, RequiresAction
 from recompense.contracts.sagas import ProviderEventInput, SagaKind
 from recompense.contracts.steps import (
     AnswerSource,
@@ -23,7 +26,7 @@ from recompense.contracts.steps import (
     is_undone,
 )
 from recompense.domain.effects import AttemptState
-from recompense.domain.states import PayoutStatus
+from recompense.domain.states import PaymentStatus, PayoutStatus
 from recompense.persistence import journal
 from recompense.persistence.operations import existing, locked
 from recompense.persistence.saga_tables import JournalRow, Operation, ProviderEventRow
@@ -56,7 +59,14 @@ class ProviderEventActivities:
                 await work.mark_event(event.provider, event.event_id, "ignored", "not one of ours")
                 return EventTarget()
             operation = await existing(work, row.saga_id)
-            return EventTarget(effect=plan_of_row(self._tools, saga_of(operation), row, None))
+            return EventTarget(
+                effect=plan_of_row(self._tools, saga_of(operation), row, None),
+                completes=self._completes(stored),
+            )
+
+    def _completes(self, stored: ProviderEventRow) -> bool:
+        port = innermost(self._tools.providers.port(stored.provider))
+        return stored.event_type == PAYER_RETURNED and isinstance(port, CompletesActions)
 
     async def _row_of(self, work: Work, stored: ProviderEventRow) -> JournalRow | None:
         """The effect of an event: by its key where the provider echoes it, else the operation's
@@ -95,6 +105,7 @@ class ProviderEventActivities:
         if waits and not row.booked:
             # The saga books it; written here too, it outlives a saga that was terminated meanwhile.
             journal.write_outcome(work, row, apply.answer)
+            await self._show_action(work, apply)
             return EventApplied(
                 detail="told the saga that waits for it",
                 signal=operation.saga_id,
@@ -110,6 +121,19 @@ class ProviderEventActivities:
         undo = await orphans.adopt(self._tools, work, apply.effect.saga, row, apply.answer)
         detail = "an effect nobody waits for: it is taken back" if undo else "nothing new"
         return EventApplied(detail=detail, orphan_undo=undo)
+
+    async def _show_action(self, work: Work, apply: ApplyEvent) -> None:
+        """Show a further action of the payer: the saga waits on for the same word, and books
+        nothing.
+        """
+        outcome = apply.answer.outcome
+        if not isinstance(outcome, RequiresAction):
+            return
+        payment = await locked_payment(work, apply.effect.saga)
+        action = next_action(outcome)
+        if payment.status == PaymentStatus.REQUIRES_ACTION and payment.next_action != action:
+            payment.next_action = action
+            await tell_payment(work, payment)
 
     async def _later_life_of_payout(self, work: Work, apply: ApplyEvent) -> EventApplied:
         returned = apply.answer.payout_state is PayoutState.RETURNED

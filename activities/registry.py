@@ -11,6 +11,7 @@ from activities.authorization import AuthorizationActivities
 from activities.bank_files import BankFileActivities
 from activities.batches import BatchActivities
 from activities.captures import CaptureActivities
+from activities.completions import CompletionActivities
 from activities.effects import ProviderActivities
 from activities.payout_runs import PayoutRunActivities
 from activities.payouts import PayoutActivities
@@ -87,6 +88,7 @@ def provider_activities(tools: Toolbox) -> list[Activity]:
         provider.cancel_payout,
         provider.lookup,
         provider.pull,
+        CompletionActivities(tools).complete,
         batches.close,
         batches.submit,
         BankFileActivities(tools).read,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.boundary import try_again
 from activities.orphans import undo_call, undo_step
 from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
 from activities.standing import forget
 from activities.toolbox import Toolbox, current_run
+from recompense.contracts.port_extras import CompletesActions, innermost
 from recompense.contracts.provider import Absent, Approved
 from recompense.contracts.sagas import Resolution, ResolveDecision, SagaRef, Verdict
 from recompense.contracts.steps import (
@@ -29,7 +31,7 @@ from recompense.contracts.steps import (
 )
 from recompense.contracts.views import PaymentView
 from recompense.domain.effects import AttemptState
-from recompense.domain.failures import InvariantBroken
+from recompense.domain.failures import InvariantBroken, OutcomeUnknown
 from recompense.domain.states import SagaState
 from recompense.persistence import journal, outbox
 from recompense.persistence.operations import (
@@ -58,7 +60,7 @@ class SagaActivities:
         provider.
 
         Raises `InvariantBroken` when an effect of the attempt is unknown: nothing is taken back
-        blind.
+        blind; and `OutcomeUnknown` while what its payer brought back may be on its way.
         """
         async with self._tools.store.work() as work:
             standing = await stand(work, begin.saga, current_run(), step_attempt=begin.attempt)
@@ -70,8 +72,21 @@ class SagaActivities:
                     verdict=Verdict.PROCEED, nothing_to_do=True, cause=begin.cause
                 )
             cause = await self._begin(work, operation, begin)
-            undo = await self._undo(work, begin)
-            return CompensationPlan(verdict=Verdict.PROCEED, cause=cause, undo=undo)
+            left = await self._further_calls_end_in(work, begin)
+            if left == 0:
+                undo = await self._undo(work, begin)
+                return CompensationPlan(verdict=Verdict.PROCEED, cause=cause, undo=undo)
+        # `compensating` is written, so no other call begins; what this one makes is undone with it.
+        raise try_again(OutcomeUnknown("A call about the effect may be under way."), left)
+
+    async def _further_calls_end_in(self, work: Work, begin: BeginCompensation) -> float:
+        """How long to wait until nothing more can be sent about the attempt's effects."""
+        left = 0.0
+        for row in await work.forward_effects(begin.saga.saga_id, begin.attempt):
+            ends_in = await journal.further_call_ends_in(work, row)
+            skew = self._tools.providers.policies(row.provider).clock_skew_seconds
+            left = max(left, ends_in + skew if ends_in else 0.0)
+        return left
 
     async def _begin(self, work: Work, operation: Operation, begin: BeginCompensation) -> UndoCause:
         attempt = await decision_of(work, begin.saga, begin.attempt)
@@ -93,9 +108,18 @@ class SagaActivities:
                 raise InvariantBroken(
                     f"{row.step} of {row.saga_id} is unknown: nothing is taken back"
                 )
-            if row.outcome_kind in _STANDING:
+            if row.outcome_kind in _STANDING and not await self._awaits_its_call(work, row):
                 return await self._undo_of(work, begin.saga, row)
         return None
+
+    async def _awaits_its_call(self, work: Work, row: JournalRow) -> bool:
+        """Whether the provider never decided: it waits to be handed the payer's word, nobody ever
+        did, and for this attempt nobody will.
+        """
+        port = innermost(self._tools.providers.port(row.provider))
+        handed_over = await journal.had_further_call(work, row)
+        waits = row.outcome_kind == "requires_action" and isinstance(port, CompletesActions)
+        return waits and not handed_over
 
     async def _undo_of(self, work: Work, saga: SagaRef, row: JournalRow) -> EffectPlan | None:
         step, leg = undo_step(row.step), 1

@@ -36,6 +36,7 @@ CATALOGUE: dict[str, Entry] = {
     "payment_not_capturable": Entry(409, "Nothing of the payment can be captured"),
     "payment_not_voidable": Entry(409, "The payment cannot be voided"),
     "payment_not_refundable": Entry(409, "Nothing of the payment can be refunded"),
+    "payment_needs_no_action": Entry(409, "The payment waits for no action of its payer"),
     "amount_exceeds_capturable": Entry(409, "More than can be captured"),
     "amount_exceeds_refundable": Entry(409, "More than can be refunded"),
     "insufficient_available_balance": Entry(409, "The available balance does not cover it"),

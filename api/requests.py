@@ -39,6 +39,10 @@ MetadataName = Annotated[str, Field(min_length=1, max_length=40)]
 MetadataValue = Annotated[str, Field(max_length=500)]
 
 
+ParameterName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_.-]{0,63}$")]
+ParameterValue = Annotated[str, Field(pattern=r"^[ -~]+$", max_length=20_000)]
+
+
 def _read_date(value: object) -> object:
     """JSON has no dates, and bodies are strict: this one spelling is read, and no other."""
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d{2}-\d{2}", value, re.ASCII):
@@ -153,6 +157,16 @@ class VoidPayment(Body):
     model_config = _example(reason="the order was canceled")
 
     reason: Words | None = None
+
+
+class CompletePayment(Body):
+    """What the payer brought back from the action, as the provider put it into the address of the
+    shop's page.
+    """
+
+    model_config = _example(parameters={"redirectResult": "X6XtfGC3!H4sIAAAAAAAA..."})
+
+    parameters: dict[ParameterName, ParameterValue] = Field(default_factory=dict, max_length=10)
 
 
 class CreateRefund(Body):

@@ -11,7 +11,9 @@ from recompense.contracts import activities
 from recompense.contracts.sagas import ProviderEventInput
 from recompense.contracts.starting import TASK_TIMEOUT, event_workflow_id
 from recompense.contracts.steps import (
+    ActionCompleted,
     ApplyEvent,
+    CompleteAction,
     EffectAnswer,
     EffectPlan,
     EventApplied,
@@ -22,6 +24,7 @@ from recompense.contracts.steps import (
 from workflows.policies import IN_HOUSE, provider_call
 
 RELAY_PAGE = 100
+_NOT_YET = ActionCompleted(detail="the provider could not say yet; the relay brings it back")
 
 
 @workflow.defn(name="ApplyProviderEvent")
@@ -42,9 +45,13 @@ class ApplyProviderEvent:
         )
         if target.effect is None:
             return "nothing of ours, or applied before"
-        answer = await self._pull(target.effect)
+        if target.completes:
+            completed = await self._complete(event, target.effect)
+        else:
+            completed = await self._pull(target.effect)
+        answer = completed.answer
         if answer is None:
-            return "the provider could not say yet; the relay brings it back"
+            return completed.detail
         applied: EventApplied = await workflow.execute_local_activity(
             activities.apply_provider_event,
             ApplyEvent(
@@ -61,16 +68,31 @@ class ApplyProviderEvent:
             await self._undo(applied.orphan_undo)
         return applied.detail
 
-    async def _pull(self, effect: EffectPlan) -> EffectAnswer | None:
+    async def _pull(self, effect: EffectPlan) -> ActionCompleted:
         try:
-            return await workflow.execute_activity(
+            answer = await workflow.execute_activity(
                 activities.provider_pull,
                 effect,
                 summary=f"pull the present state of {effect.step}",
                 **provider_call(effect.provider, effect.lookup),
             )
         except ActivityError:
-            return None
+            return _NOT_YET
+        return ActionCompleted(answer=answer)
+
+    async def _complete(self, event: ProviderEventInput, effect: EffectPlan) -> ActionCompleted:
+        """Hand the provider what the payer brought back: this may authorize, so the answer is
+        applied like any other.
+        """
+        try:
+            return await workflow.execute_activity(
+                activities.provider_complete_action,
+                CompleteAction(event_id=event.event_id, effect=effect),
+                summary="hand over what the payer brought back",
+                **provider_call(effect.provider, effect.policy),
+            )
+        except ActivityError:
+            return _NOT_YET
 
     async def _tell(self, saga_id: str, word: ProviderWord) -> None:
         saga = workflow.get_external_workflow_handle(saga_id)

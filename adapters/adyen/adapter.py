@@ -15,12 +15,14 @@ from adapters.adyen.report import settlement_lines
 from adapters.adyen.translate import (
     Asked,
     check_report,
+    completion_outcome,
     modification_outcome,
     payment_outcome,
     transfer_outcome,
 )
 from adapters.adyen.webhooks import key_bytes, verified_events
 from adapters.transport import ObservedTransport
+from recompense.contracts.payer_actions import CompleteCall
 from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
     AuthorizeCall,
@@ -42,7 +44,7 @@ from recompense.domain.failures import ProviderUnavailable
 
 
 class AdyenAdapter:
-    """Implements `ProviderPort`, `ReadsEvents` and `ReceivesBatches`."""
+    """Implements `ProviderPort`, `CompletesActions`, `ReadsEvents` and `ReceivesBatches`."""
 
     def __init__(
         self, config: AdyenConfig, policies: ProviderPolicies, transport: ObservedTransport
@@ -62,6 +64,11 @@ class AdyenAdapter:
         if not is_expressible(call.amount, call.currency):
             return _NOT_EXPRESSIBLE
         return await self._client.pay(call, partial(payment_outcome, asked=self._asked(call)))
+
+    async def complete_action(self, call: CompleteCall) -> Outcome | None:
+        """Hand Adyen what the payer brought back: only then it decides."""
+        asked = self._asked(call)
+        return await self._client.details(call, partial(completion_outcome, asked=asked))
 
     async def capture(self, call: CaptureCall) -> Outcome:
         """Capture a part of an authorization. `Pending`: the notification tells the rest."""
@@ -159,7 +166,9 @@ class AdyenAdapter:
         asked = self._asked(call, payment)
         return await self._client.pay(call, partial(modification_outcome, asked=asked))
 
-    def _asked(self, call: Payment | CreatePayoutCall, payment: str | None = None) -> Asked:
+    def _asked(
+        self, call: Payment | CreatePayoutCall | CompleteCall, payment: str | None = None
+    ) -> Asked:
         return Asked(
             reference=reference_of(call.effect_key),
             amount=call.amount,

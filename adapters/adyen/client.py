@@ -13,6 +13,7 @@ from adapters.adyen.amounts import to_adyen
 from adapters.adyen.config import AdyenConfig
 from adapters.adyen.references import effect_key_in, reference_of
 from adapters.transport import ObservedTransport, ProviderAnswer, ProviderRequest
+from recompense.contracts.payer_actions import CompleteCall
 from recompense.contracts.policies import ProviderPolicies
 from recompense.contracts.provider import (
     AuthorizeCall,
@@ -44,6 +45,19 @@ class AdyenClient:
         path, body = self._path_and_body(call)
         url = f"{_address(self._config.base_url)}{path}"
         return await self._post(call, url, self._config.api_key, body, read)
+
+    async def details(self, call: CompleteCall, read: Callable[[ProviderAnswer], _Read]) -> _Read:
+        """Hand over what the payer brought back, not after its send right has passed."""
+        request = self._request(
+            call.operation,
+            "POST",
+            f"{_address(self._config.base_url)}/payments/details",
+            headers=_headers(self._config.api_key, call.idempotency_key),
+            json={"details": dict(call.parameters)},
+            effect_key=call.effect_key,
+            send_by=call.send_by,
+        )
+        return await self._transport.call(request, read)
 
     async def transfer(
         self, call: CreatePayoutCall, read: Callable[[ProviderAnswer], _Read]
@@ -122,7 +136,7 @@ class AdyenClient:
             call.operation,
             "POST",
             url,
-            headers={"x-api-key": key.get_secret_value(), "idempotency-key": call.effect_key},
+            headers=_headers(key, call.effect_key),
             json=body,
             effect_key=call.effect_key,
             send_by=call.send_by,
@@ -144,6 +158,10 @@ class AdyenClient:
             policy=self._policies.calls[operation],
             **parts,
         )
+
+
+def _headers(key: SecretStr, idempotency_key: str) -> dict[str, str]:
+    return {"x-api-key": key.get_secret_value(), "idempotency-key": idempotency_key}
 
 
 def _address(url: object) -> str:

@@ -9,7 +9,8 @@ _DAY_SECONDS = 86_400
 _NEVER_SECONDS = 3650 * _DAY_SECONDS
 
 CAPABILITIES = Capabilities(
-    operations=frozenset(ProviderOperation),
+    # A transfer that was sent is not taken back.
+    operations=frozenset(ProviderOperation) - {ProviderOperation.CANCEL_PAYOUT},
     # The account must have multiple partial captures: docs/providers/adyen.md.
     partial_capture=True,
     multiple_capture=True,
@@ -90,6 +91,7 @@ _PENDING = PendingPolicy(
     action_deadline_seconds=3600,
 )
 
+# Of the operation that is not offered too: a compensation asks for it, and is refused.
 POLICIES = ProviderPolicies(
     calls={operation: _READS.get(operation, _MONEY) for operation in ProviderOperation},
     pending={operation: _PENDING for operation in ProviderOperation if operation not in _READS},

@@ -87,6 +87,20 @@ def payment_outcome(answer: ProviderAnswer, asked: Asked) -> Outcome:
             return _not_final(made, asked, waits=code in _WAITS_FOR_THE_PAYER)
 
 
+def completion_outcome(answer: ProviderAnswer, asked: Asked) -> Outcome | None:
+    """Read the answer to `/payments/details`: as that to `/payments`, but a refusal of what the
+    payer brought back, or a word about another payment, concludes nothing of this one (None).
+
+    Raises as `payment_outcome` does.
+    """
+    if _refused_request(answer, asked) is not None:
+        return None
+    told = parsed(answer.body, PaymentAnswer).merchantReference
+    if told is not None and told != asked.reference:
+        return None
+    return payment_outcome(answer, asked)
+
+
 def _authorised(made: PaymentAnswer, asked: Asked) -> Outcome:
     if made.pspReference is None or made.amount is None:
         raise OutcomeUnknown("the provider authorised, and does not say what")

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from api.access import allows, caller_of
 from api.bodies import JsonBody
+from api.completing import complete
 from api.finding import payment_of, show, unstarted_resource
 from api.idempotency import require_key
 from api.openapi import acts, body_of, creates, reads
@@ -16,7 +17,7 @@ from api.operations import carry
 from api.pages import ListOf, Page, PageOf, json_response, page
 from api.parts import parts_of
 from api.problems import Problem
-from api.requests import CreatePayment, VoidPayment
+from api.requests import CompletePayment, CreatePayment, VoidPayment
 from recompense.contracts.sagas import AuthorizeInput, VoidInput
 from recompense.contracts.scopes import Scope
 from recompense.contracts.views import PaymentView
@@ -34,6 +35,7 @@ _WRITERS = allows(Scope.PAYMENTS_WRITE)
 _KEY = Depends(require_key)
 _CreateBody = JsonBody(CreatePayment)
 _VoidBody = JsonBody(VoidPayment, optional=True)
+_CompleteBody = JsonBody(CompletePayment)
 
 
 @router.post(
@@ -105,6 +107,24 @@ async def void_payment(
         requested_by=caller_of(request).subject,
     )
     return await carry(request, saga, acts=True)
+
+
+@router.post(
+    "/v1/payments/{payment_id}/complete",
+    dependencies=[_WRITERS, _KEY],
+    **acts(PaymentView, "Complete a payer's action"),
+    openapi_extra=body_of(CompletePayment, waits=True),
+)
+async def complete_payment(
+    request: Request, payment_id: str, body: Annotated[CompletePayment, Depends(_CompleteBody)]
+) -> Response:
+    """Hand in what the payer brought back from `next_action`, so that the payment goes on.
+
+    It is no proof: the provider is handed it, or asked. 200 with `status: requires_action` says
+    that the payer still has to act. The same parameters again are the same request.
+    """
+    payment = await payment_of(request, payment_id, unstarted="payment_needs_no_action")
+    return await complete(request, payment, body.parameters)
 
 
 @router.get(

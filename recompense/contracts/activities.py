@@ -40,11 +40,13 @@ from recompense.contracts.sagas import (
     VoidInput,
 )
 from recompense.contracts.steps import (
+    ActionCompleted,
     Admitted,
     ApplyEvent,
     BeginCompensation,
     CloseAttempt,
     CompensationPlan,
+    CompleteAction,
     EffectAnswer,
     EffectPlan,
     EventApplied,
@@ -311,6 +313,12 @@ async def provider_pull(plan: EffectPlan) -> EffectAnswer:
 
     Moves nothing.
     """
+    raise NotImplementedError
+
+
+@activity.defn(name="provider.complete_action")
+async def provider_complete_action(complete: CompleteAction) -> ActionCompleted:
+    """Hand the provider what the payer brought back, while the saga waits for it."""
     raise NotImplementedError
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
+from recompense.contracts.payer_actions import CompleteCall
 from recompense.contracts.provider import (
     Found,
+    Outcome,
     ProviderEvent,
     ProviderOperation,
     ProviderPort,
@@ -44,6 +46,21 @@ class ReceivesBatches(Protocol):
     def verify_webhooks(self, headers: Mapping[str, str], body: bytes) -> tuple[ProviderEvent, ...]:
         """Verify a delivery and all of its events: all of them or none. Raises as
         `verify_webhook` does.
+        """
+        ...
+
+
+@runtime_checkable
+class CompletesActions(Protocol):
+    """A port whose provider has to be handed what the payer brought back. Without that call it
+    never decides.
+    """
+
+    async def complete_action(self, call: CompleteCall) -> Outcome | None:
+        """Hand it over: the outcome of the authorization, `RequiresAction` where the payer has to
+        act again.
+
+        None: the provider took none of it, and waits as before. Raises as money calls do.
         """
         ...
 

@@ -258,9 +258,27 @@ class ProviderWord(Frozen):
 
 
 class EventTarget(Frozen):
-    """Which effect a stored event speaks of. None of them: there is nothing of ours behind it."""
+    """Which effect a stored event speaks of. None of them: there is nothing of ours behind it.
+
+    `completes`: it holds what the payer brought back, and the provider has to be handed it.
+    """
 
     effect: EffectPlan | None = None
+    completes: bool = False
+
+
+class CompleteAction(Frozen):
+    """Hand a provider what the payer brought back: the parameters are in the stored event."""
+
+    event_id: str
+    effect: EffectPlan
+
+
+class ActionCompleted(Frozen):
+    """What came of it. `answer` None: nothing, for the reason in `detail`."""
+
+    answer: EffectAnswer | None = None
+    detail: str = ""
 
 
 class ApplyEvent(Frozen):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from enum import StrEnum
 
 EFFECT_KEY_MAX_LENGTH = 64
+_FURTHER_LENGTH = 12
 
 
 class AttemptState(StrEnum):
@@ -40,4 +42,16 @@ def effect_key(operation_id: str, step: str, attempt: int, leg: int = 1) -> str:
         raise ValueError(
             f"effect key {key!r} is not 1..{EFFECT_KEY_MAX_LENGTH} visible ASCII characters"
         )
+    return key
+
+
+def further_key(effect_key: str, about: str) -> str:
+    """The idempotency key of a further call about an effect that was made under `effect_key`:
+    `about` tells such calls apart.
+
+    Raises `ValueError` when it would be longer than an effect key may be.
+    """
+    key = f"{effect_key}:{hashlib.sha256(about.encode()).hexdigest()[:_FURTHER_LENGTH]}"
+    if len(key) > EFFECT_KEY_MAX_LENGTH:
+        raise ValueError(f"further key {key!r} is longer than {EFFECT_KEY_MAX_LENGTH} characters")
     return key

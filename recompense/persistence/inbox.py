@@ -25,3 +25,9 @@ async def store(session: AsyncSession, event: ProviderEvent) -> None:
         )
         .on_conflict_do_nothing()
     )
+
+
+async def status_of(session: AsyncSession, provider: str, event_id: str) -> str | None:
+    """What became of a stored event: `received` while nobody has applied it. None: not stored."""
+    row = await session.get(ProviderEventRow, (provider, event_id))
+    return None if row is None else row.status

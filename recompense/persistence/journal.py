@@ -25,7 +25,7 @@ from recompense.contracts.steps import (
     is_undone,
 )
 from recompense.domain.failures import InvariantBroken
-from recompense.persistence.saga_tables import JournalRow
+from recompense.persistence.saga_tables import JournalRow, OperationRun
 from recompense.persistence.work import Work
 
 _OUTCOME: TypeAdapter[KnownOutcome] = TypeAdapter(KnownOutcome)
@@ -166,6 +166,31 @@ async def take_right(
     send_by = await work.now() + timedelta(seconds=seconds)
     taken = await work.take_right(row, run_id=run_id, right_try=right_try, send_by=send_by)
     return send_by if taken else None
+
+
+async def take_further_right(work: Work, row: JournalRow, run_id: str, seconds: float) -> datetime:
+    """The right to send a further call about an effect that is known, such as what its payer
+    brought back. The row has to be locked, so nothing else changes its right meanwhile.
+    """
+    send_by = await work.now() + timedelta(seconds=seconds)
+    row.right_run_id, row.right_try, row.sendable_until = run_id, row.right_try + 1, send_by
+    return send_by
+
+
+async def had_further_call(work: Work, row: JournalRow) -> bool:
+    """Whether a further call about an effect was ever under way: its right is then held by another
+    run than those of its saga.
+    """
+    holder = row.right_run_id
+    return holder is not None and await work.get(OperationRun, (row.saga_id, holder)) is None
+
+
+async def further_call_ends_in(work: Work, row: JournalRow) -> float:
+    """For how many seconds more a further call about an effect may be sent; 0: by nobody."""
+    ends = row.sendable_until
+    if ends is None or not await had_further_call(work, row):
+        return 0.0
+    return max(0.0, (ends - await work.now()).total_seconds())
 
 
 async def lay_right_down(

@@ -103,6 +103,21 @@ async def view_of(session: AsyncSession, saga: SagaRef) -> AnyView | None:
             return None if payout is None else payout_view(payout)
 
 
+_AWAITED_ACTION = text("""
+SELECT j.effect_key FROM operations o JOIN journal j USING (saga_id, attempt)
+WHERE o.payment_id = :payment_id AND o.kind = 'authorize' AND o.attempt_state = 'open'
+  AND j.step = 'authorize' AND j.outcome_kind = 'requires_action'
+""")
+
+
+async def awaited_action(session: AsyncSession, payment_id: str) -> str | None:
+    """The effect key of the authorization that waits for the payer. None: nothing does."""
+    connection = await session.connection()
+    found = await connection.execute(_AWAITED_ACTION, {"payment_id": payment_id})
+    effect_key: str | None = found.scalar_one_or_none()
+    return effect_key
+
+
 @dataclass(frozen=True)
 class Filters:
     """What a list is narrowed to. `before_id` is where the page before ended."""

@@ -142,6 +142,13 @@ class Target:
         """Do what the payer does at `redirect_url`. Needed where there is an `ACTION` token."""
         raise NotImplementedError
 
+    def brings_back(self, redirect_url: str, *, succeed: bool) -> dict[str, str]:
+        """What the payer brings back to the shop's page after acting. Here it decides nothing: the
+        provider knows already.
+        """
+        self.act(redirect_url, succeed=succeed)
+        return {"returned": "yes"}
+
     def settle(self, call: MoneyCall) -> None:
         """Let a pending call come true now, where the stand-in does not do so by itself."""
 

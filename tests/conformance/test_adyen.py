@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 import pytest_asyncio
 
 from adapters.adyen.adapter import AdyenAdapter
 from adapters.transport import ObservedTransport
+from recompense.contracts.payer_actions import CompleteCall
+from recompense.contracts.port_extras import CompletesActions
 from recompense.contracts.provider import (
     Approved,
     AuthorizeCall,
@@ -21,6 +23,8 @@ from recompense.contracts.provider import (
     VoidCall,
 )
 from recompense.contracts.settlement import SettlementKind
+from recompense.domain.effects import further_key
+from recompense.domain.failures import OutcomeUnknown, ProviderUnavailable
 from recompense.domain.ids import IdPrefix
 from tests.conformance.support import Bench
 from tests.conformance.targets import Meaning, Target
@@ -28,6 +32,7 @@ from tests.conformance.vendors.adyen import REVERSAL, AdyenTarget
 from tests.support.adyen.description import NotAtHand, description
 from tests.support.adyen.server import running_adyen
 from tests.support.adyen.vendor import UNNAMED_CARD
+from tests.support.fault_proxy import FaultProxy, faulty
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +72,79 @@ async def test_payer_who_acts_is_told_by_notification(adyen_bench: Bench, succee
     found = await adyen_bench.look_up(call)
     assert isinstance(found.answer, Approved if succeed else Declined)
     assert len(adyen_bench.effects(call)) == (1 if succeed else 0)
+
+
+async def word_of_payer(
+    bench: Bench, *, succeed: bool = True
+) -> tuple[AuthorizeCall, CompleteCall]:
+    """A payment that waits for its payer, and the call that hands over what was brought back."""
+    call = await bench.prepared(ProviderOperation.AUTHORIZE)
+    assert isinstance(call, AuthorizeCall)
+    call = call.model_copy(update={"token": bench.target.tokens[Meaning.ACTION]})
+    asked = await bench.make(call)
+    assert isinstance(asked, RequiresAction)
+    return call, CompleteCall(
+        **bench.parts(IdPrefix.PAYMENT, "authorize")
+        | {"operation_id": call.operation_id, "effect_key": call.effect_key},
+        idempotency_key=further_key(call.effect_key, "payer.1"),
+        parameters=bench.target.brings_back(asked.redirect_url, succeed=succeed),
+    )
+
+
+async def handed_over(bench: Bench, word: CompleteCall, base_url: str | None = None) -> object:
+    adapter = bench.adapter(base_url=base_url)
+    assert isinstance(adapter, CompletesActions)
+    return await adapter.complete_action(word)
+
+
+@pytest.mark.parametrize("succeed", [True, False])
+async def test_payer_s_word_decides_once_under_any_key(adyen_bench: Bench, succeed: bool) -> None:
+    call, word = await word_of_payer(adyen_bench, succeed=succeed)
+    other = word.model_copy(update={"idempotency_key": further_key(call.effect_key, "payer.2")})
+    outcomes = [await handed_over(adyen_bench, one) for one in (word, word, other)]
+    assert outcomes[0] == outcomes[1] == outcomes[2]
+    assert isinstance(outcomes[0], Approved if succeed else Declined)
+    assert isinstance((await adyen_bench.look_up(call)).answer, type(outcomes[0]))
+    assert len(adyen_bench.effects(call)) == (1 if succeed else 0)
+
+
+async def test_payer_s_word_that_nobody_knows_is_not_taken(adyen_bench: Bench) -> None:
+    call, word = await word_of_payer(adyen_bench)
+    made_up = word.model_copy(update={"parameters": {"redirectResult": "made up"}})
+    assert await handed_over(adyen_bench, made_up) is None
+    assert adyen_bench.effects(call) == []
+
+
+async def test_payer_s_word_is_not_handed_over_after_its_send_right(adyen_bench: Bench) -> None:
+    call, word = await word_of_payer(adyen_bench)
+    late = word.model_copy(update={"send_by": datetime.now(UTC) - timedelta(seconds=1)})
+    with pytest.raises(ProviderUnavailable):
+        await handed_over(adyen_bench, late)
+    assert adyen_bench.effects(call) == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "failure", "made"),
+    [
+        ("reset_before", OutcomeUnknown, 0),
+        ("unavailable", OutcomeUnknown, 0),
+        ("rate_limited", ProviderUnavailable, 0),
+        ("reset_after", OutcomeUnknown, 1),
+        ("error_after", OutcomeUnknown, 1),
+        ("malformed", OutcomeUnknown, 1),
+    ],
+)
+async def test_lost_answer_to_a_payer_s_word_is_learnt_by_the_same_key(
+    adyen_bench: Bench, fault: str, failure: type[Exception], made: int
+) -> None:
+    call, word = await word_of_payer(adyen_bench)
+    proxy = FaultProxy(adyen_bench.target.base_url or "", fault, adyen_bench.target.moves_money)
+    async with faulty(proxy) as base_url:
+        with pytest.raises(failure):
+            await handed_over(adyen_bench, word, base_url)
+        assert (proxy.fired, len(adyen_bench.effects(call))) == (1, made)
+        assert isinstance(await handed_over(adyen_bench, word, base_url), Approved)
+    assert len(adyen_bench.effects(call)) == 1
 
 
 @pytest.mark.parametrize("acted", [True, False])

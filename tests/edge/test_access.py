@@ -193,7 +193,7 @@ def test_another_merchants_resources_are_not_there(api: Api) -> None:
     ]
     for path in hidden:
         assert api.get(path, token=stranger).status_code == 404, path
-    for path in ("captures", "void", "refunds"):
+    for path in ("captures", "void", "refunds", "complete"):
         answer = api.post(f"/v1/payments/{payment_id}/{path}", token=stranger)
         assert answer.status_code == 404, path
     assert api.post("/v1/payments", PAYMENT, token=stranger).status_code == 404

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.edge.test_payments import PAYMENT
+from tests.edge.test_payments import PAYER_ACTS, PAYMENT
 from tests.support.api import Api, fresh_key, mint
 
 PAN = "4242424242424242"
@@ -65,6 +65,25 @@ BAD_FIELDS: list[tuple[str, Any]] = [
     ("surprise", "unknown field"),
 ]
 
+BAD_PARAMETERS: list[Any] = [
+    None,
+    "redirectResult=1",
+    ["redirectResult"],
+    {"redirectResult": 1},
+    {"redirectResult": None},
+    {"redirectResult": ""},
+    {"redirectResult": {"deep": "x"}},
+    {"redirectResult": "x" * 20_001},
+    {"redirectResult": "line\nbreak"},
+    {"redirectResult": "nul \u0000 byte"},
+    {"redirectResult": "é"},
+    {"": "x"},
+    {"1x": "x"},
+    {"a b": "x"},
+    {"k" * 65: "x"},
+    {f"k{n}": "x" for n in range(11)},
+]
+
 CARD_NUMBERS: list[tuple[str, Any]] = [
     ("description", PAN),
     ("description", "4242 4242 4242 4242"),
@@ -101,6 +120,19 @@ def test_bad_field_is_named_and_changes_nothing(api: Api, field: str, value: Any
     answer = api.post("/v1/payments", content=_encoded(PAYMENT | {field: value}))
     _assert_problem(answer, 422, "validation_failed")
     assert any(field in error["field"] for error in answer.json()["errors"])
+    assert _counts(api) == before
+
+
+@pytest.mark.parametrize("value", BAD_PARAMETERS)
+def test_bad_word_of_a_payer_is_refused_and_changes_nothing(api: Api, value: Any) -> None:
+    payment = api.post("/v1/payments", PAYMENT | {"payment_method": PAYER_ACTS}).json()
+    before = _counts(api)
+    path = f"/v1/payments/{payment['id']}/complete"
+    answer = api.post(path, content=_encoded({"parameters": value}))
+    _assert_problem(answer, 422, "validation_failed")
+    answer = api.post(path, {"parameters": {"redirectResult": PAN}})
+    _assert_problem(answer, 422, "pan_not_accepted")
+    _assert_problem(api.post(path, {"redirectResult": "x"}), 422, "validation_failed")
     assert _counts(api) == before
 
 
@@ -286,7 +318,14 @@ def _encoded(body: Any) -> bytes:
 
 
 def _counts(api: Api) -> list[int]:
-    tables = ("idempotency_claims", "operations", "payments", "ledger_postings", "events")
+    tables = (
+        "idempotency_claims",
+        "operations",
+        "payments",
+        "ledger_postings",
+        "events",
+        "provider_events",
+    )
     with psycopg.connect(api.database_url) as connection:
         return [
             row[0]

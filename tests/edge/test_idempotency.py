@@ -46,6 +46,7 @@ KEYED_ROUTES = [
     ("/v1/payout-runs/{run}/reject", {"reason": "no"}),
     ("/v1/payout-runs/{run}/resume", {"reason": "again"}),
     ("/v1/ops/sagas/authorize%2F{payment}/resolve", {"decision": "retry", "reason": "again"}),
+    ("/v1/payments/{payment}/complete", {"parameters": {"redirectResult": "one"}}),
 ]
 
 
@@ -95,6 +96,8 @@ def test_key_with_another_body_is_refused(
         changed = body | ({"amount": 7} if "name" not in body else {"name": "other"})
     if path.endswith(("/approve", "/void")):
         changed = {"reason": "another"}
+    if path.endswith("/complete"):
+        changed = {"parameters": {"redirectResult": "another"}}
     answer = api.post(path, changed, key=key)
     assert (answer.status_code, answer.json()["code"]) == (422, "idempotency_key_reused")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
+
 from tests.support.api import Api, fresh_key, mint
 
 PAYMENT: dict[str, Any] = {
@@ -13,6 +15,7 @@ PAYMENT: dict[str, Any] = {
     "payment_method": {"type": "card_token", "token": "tok_ok"},
     "capture_method": "manual",
 }
+PAYER_ACTS = {"type": "card_token", "token": "tok_3ds"}
 
 
 def test_payment_is_authorized_captured_refunded_and_voided(api: Api) -> None:
@@ -47,10 +50,39 @@ def test_declined_payment_is_an_answer_and_not_an_error(api: Api) -> None:
 
 
 def test_3ds_payment_is_known_when_the_payer_has_to_act(api: Api) -> None:
-    body = PAYMENT | {"payment_method": {"type": "card_token", "token": "tok_3ds"}}
-    asked = api.post("/v1/payments", body)
+    asked = api.post("/v1/payments", PAYMENT | {"payment_method": PAYER_ACTS})
     assert (asked.status_code, asked.json()["status"]) == (201, "requires_action")
     assert asked.json()["next_action"]["type"] == "redirect"
+
+
+def test_payer_who_returns_is_believed_only_when_the_provider_says_so(api: Api) -> None:
+    payment = api.post("/v1/payments", PAYMENT | {"payment_method": PAYER_ACTS}).json()
+    path, went = f"/v1/payments/{payment['id']}/complete", {"parameters": {"went": "well"}}
+    early = api.post(path, went)
+    assert (early.status_code, early.json()["status"]) == (200, "requires_action"), early.text
+    httpx.post(payment["next_action"]["url"], json={"result": "succeed"}, trust_env=False)
+    known = api.post(path, {"parameters": {"went": "well now"}})
+    assert (known.status_code, known.json()["status"]) == (200, "authorized"), known.text
+    assert known.headers["Location"] == f"/v1/payments/{payment['id']}"
+    again = api.post(path, went)
+    assert (again.status_code, again.json()) == (200, known.json())
+    late = api.post(path, {"parameters": {"went": "otherwise"}})
+    assert (late.status_code, late.json()["code"]) == (409, "payment_needs_no_action")
+
+
+def test_payer_s_return_is_taken_without_a_wait(api: Api) -> None:
+    payment = api.post("/v1/payments", PAYMENT | {"payment_method": PAYER_ACTS}).json()
+    path = f"/v1/payments/{payment['id']}/complete"
+    taken = api.post(path, {}, headers={"Prefer": "wait=0"})
+    assert (taken.status_code, taken.json()["id"]) == (202, payment["id"])
+
+
+def test_payment_that_waits_for_nobody_is_not_completed(api: Api) -> None:
+    payment_id = api.post("/v1/payments", PAYMENT).json()["id"]
+    refused = api.post(f"/v1/payments/{payment_id}/complete", {"parameters": {"went": "well"}})
+    assert (refused.status_code, refused.json()["code"]) == (409, "payment_needs_no_action")
+    unknown = api.post("/v1/payments/pay_01ARZ3NDEKTSV4RRFFQ69G5FAV/complete", {})
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
 
 
 def test_capture_of_a_voided_payment_is_a_conflict_with_a_stable_code(api: Api) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from recompense.persistence.tables import Payment
 from tests.support.books import assert_books_agree
 from tests.support.platform import Platform, authorize_input
 from tests.support.scenes import captured, deliver, operation, payout_input, reset
@@ -42,6 +43,31 @@ async def test_event_wakes_the_saga_that_waits(platform: Platform) -> None:
     platform.sandbox.http.post(url, json={"result": "succeed"}).raise_for_status()
     told = await deliver(platform, None, authorize.payment_id)
     assert told == "told the saga that waits for it"
+    assert (await platform.handle(authorize).result())["ended"] == "authorized"
+    await assert_books_agree(platform)
+
+
+async def test_further_action_of_the_payer_is_shown_and_told_once(platform: Platform) -> None:
+    authorize = authorize_input(token="tok_3ds")
+    decided = await platform.decide(AuthorizePayment, authorize)
+    further = decided.resource.next_action.url
+    async with platform.database.transaction() as session:
+        payment = await session.get(Payment, authorize.payment_id)
+        assert payment is not None
+        payment.next_action = {"type": "redirect", "url": "https://acs.example/the-first"}
+    for _ in range(2):
+        told = await deliver(platform, None, authorize.payment_id)
+        assert told == "told the saga that waits for it"
+    (shown,) = await platform.rows(
+        "SELECT next_action FROM payments WHERE id = :id", id=authorize.payment_id
+    )
+    assert shown["next_action"] == {"type": "redirect", "url": further}
+    asked = await platform.rows(
+        "SELECT 1 FROM events WHERE payment_id = :id AND type = 'payment.requires_action'",
+        id=authorize.payment_id,
+    )
+    assert len(asked) == 2
+    platform.sandbox.http.post(further, json={"result": "succeed"}).raise_for_status()
     assert (await platform.handle(authorize).result())["ended"] == "authorized"
     await assert_books_agree(platform)
 

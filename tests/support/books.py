@@ -22,7 +22,14 @@ LEFT JOIN LATERAL (
 WHERE p.amount_held - p.amount_captured - p.amount_voided <> coalesce(h.open, 0)
 """
 
-UNBOOKED = "SELECT * FROM journal WHERE final AND NOT booked"
+UNBOOKED = """
+SELECT * FROM journal AS made WHERE final AND NOT booked AND NOT EXISTS (
+    SELECT FROM journal AS undo
+    WHERE undo.saga_id = made.saga_id AND undo.attempt = made.attempt
+      AND undo.step IN (made.step || '.undo', made.step || '.orphan')
+      AND undo.outcome_kind = 'approved' AND undo.booked)
+"""
+"""What became known when its attempt was taken back or closed, and was undone, books nothing."""
 
 
 async def assert_books_agree(platform: Platform) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from activities import authorization, captures, payouts, refunds, voids
 from activities.orphans import undo_step
-from recompense.domain.effects import EFFECT_KEY_MAX_LENGTH, effect_key
+from recompense.domain.effects import EFFECT_KEY_MAX_LENGTH, effect_key, further_key
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.journal import ORPHAN_SUFFIX
 
@@ -71,3 +71,20 @@ def test_same_effect_asked_again_has_the_same_key() -> None:
 def test_key_that_a_provider_may_refuse_is_refused_here(operation: str) -> None:
     with pytest.raises(ValueError, match="effect key"):
         effect_key(operation, "authorize", 1)
+
+
+@given(st.just(IdPrefix.PAYMENT).map(new_id), attempts, legs)
+def test_further_call_has_a_key_that_providers_take_and_nobody_else_has(
+    operation: str, attempt: int, leg: int
+) -> None:
+    key = effect_key(operation, authorization.STEP, attempt, leg)
+    first, second = further_key(key, "payer.1"), further_key(key, "payer.2")
+    assert len({key, first, second, effect_key(operation, "void.1", attempt)}) == 4
+    assert first == further_key(key, "payer.1")
+    assert first.startswith(key)
+    assert len(first) <= EFFECT_KEY_MAX_LENGTH
+
+
+def test_further_key_that_is_too_long_is_refused() -> None:
+    with pytest.raises(ValueError, match="longer"):
+        further_key("x" * EFFECT_KEY_MAX_LENGTH, "payer.1")

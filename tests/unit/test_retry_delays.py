@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.effects import _failed, _Ledge
+from activities.boundary import failed_try
+from activities.effects import _Ledge
 from activities.plans import elsewhere
 from adapters.sandbox.policy import POLICIES
 from recompense.contracts.policies import CallPolicy
@@ -38,7 +39,7 @@ def delay(failure: ProviderUnavailable | OutcomeUnknown, tries: int) -> float:
     env.info = dataclasses.replace(env.info, attempt=tries)
 
     def asked(policy: CallPolicy) -> float:
-        waits = _failed(failure, policy).next_retry_delay
+        waits = failed_try(failure, policy).next_retry_delay
         assert waits is not None
         return waits.total_seconds()
 

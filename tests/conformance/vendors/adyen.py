@@ -69,7 +69,6 @@ class AdyenTarget(Target):
         "decline_is_declined_without_effect:*": _UNSIGNED,
         "payer_action_*": "no notification tells that a payer has to act: tests/conformance/"
         "test_adyen.py",
-        "pending_payout_is_cancelled_*": "a transfer that was sent is not taken back",
     }
 
     def __init__(self, live: Adyen) -> None:
@@ -128,6 +127,11 @@ class AdyenTarget(Target):
     def act(self, redirect_url: str, *, succeed: bool) -> None:
         """Answer the challenge."""
         self.live.act(redirect_url, succeed=succeed)
+
+    def brings_back(self, redirect_url: str, *, succeed: bool) -> dict[str, str]:
+        """A result that decides nothing before it is handed to Adyen."""
+        payment = self.live.vendor.payments[redirect_url.rpartition("/")[2]]
+        return {"redirectResult": payment.returned(succeed=succeed)}
 
     def write_report(self, report_date: date) -> None:
         """Every day's report is made when it is asked for."""

@@ -35,6 +35,7 @@ _MODIFICATION = re.compile(r"/checkout/v71/payments/([A-Za-z0-9]+)/(captures|can
 _KINDS = {"captures": "capture", "cancels": "void", "refunds": "refund"}
 _SCHEMAS = {
     "authorize": ("checkout", "PaymentRequest", "PaymentResponse"),
+    "details": ("checkout", "PaymentDetailsRequest", "PaymentDetailsResponse"),
     "capture": ("checkout", "PaymentCaptureRequest", "PaymentCaptureResponse"),
     "void": ("checkout", "PaymentCancelRequest", "PaymentCancelResponse"),
     "refund": ("checkout", "PaymentRefundRequest", "PaymentRefundResponse"),
@@ -144,6 +145,8 @@ class Adyen:
     def _kind(self, path: str) -> tuple[str | None, str | None]:
         if path == "/checkout/v71/payments":
             return "authorize", None
+        if path == "/checkout/v71/payments/details":
+            return "details", None
         if path == "/checkout/v71/cancels":
             return "void by reference", None
         if path == "/btl/v4/transfers":
@@ -156,7 +159,8 @@ class Adyen:
             if key in self.vendor.answers:
                 return self.vendor.answers[key] or _error(422, "validation", "704")
             self.vendor.answers[key] = None
-            return self.vendor.fault(kind, body["reference"])
+            reference = body.get("reference") or self.vendor.reference_of(body["details"])
+            return self.vendor.fault(kind, reference)
 
     def _check_answer(self, kind: str, answer: Answer, fault: Fault | None) -> None:
         strange = fault is not None and fault.name == "unknown_status"
@@ -170,6 +174,8 @@ class Adyen:
     ) -> Answer:
         if kind == "authorize":
             return self._pay(body, fault)
+        if kind == "details":
+            return self._details(body["details"])
         if kind == "create_payout":
             return self._transfer(body, fault)
         if kind == "void by reference":
@@ -213,6 +219,20 @@ class Adyen:
             name or "", "Authorised"
         )
         return 200, {**told, "resultCode": result}
+
+    def _details(self, details: dict[str, str]) -> Answer:
+        """Decide the payment whose payer brought this back, once: later ones find it decided."""
+        payment = self.vendor.brought_back(details)
+        if payment is None:
+            return _error(422, "validation", "14_012")
+        told: dict[str, Any] = {
+            "pspReference": payment.psp,
+            "merchantReference": payment.reference,
+            "amount": {"value": payment.amount, "currency": payment.currency},
+        }
+        if payment.authorised:
+            return 200, {**told, "resultCode": "Authorised"}
+        return 200, {**told, "resultCode": "Refused", "refusalReasonCode": "11"}
 
     def _modify(
         self, kind: str, payment: Payment, body: dict[str, Any], fault: Fault | None

@@ -37,9 +37,14 @@ class Payment:
     amount: int
     currency: str
     authorised: bool = False
+    decided: bool = False
     captured: int = 0
     cancelled: int = 0
     refunded: int = 0
+
+    def returned(self, *, succeed: bool) -> str:
+        """What its payer brings back to the shop's page; it decides nothing yet."""
+        return f"{'good' if succeed else 'bad'}!{self.psp}"
 
     @property
     def left(self) -> int:
@@ -127,11 +132,29 @@ class Vendor:
 
     def authorise(self, payment: Payment, *, succeed: bool) -> None:
         """Decide a payment, and tell."""
-        payment.authorised = succeed
+        payment.authorised, payment.decided = succeed, True
         if succeed:
             self._note("authorize", payment.reference, payment.amount, payment.currency)
         amount = (payment.amount, payment.currency)
         self.tell("AUTHORISATION", payment.psp, payment.reference, amount, success=succeed)
+
+    def reference_of(self, details: dict[str, str]) -> str:
+        """Our reference of the payment that this was brought back from."""
+        payment = self._returning(details)
+        return payment.reference if payment is not None else ""
+
+    def brought_back(self, details: dict[str, str]) -> Payment | None:
+        """Decide a payment by what its payer brought back, and tell; once. None: it is of no
+        payment.
+        """
+        payment = self._returning(details)
+        if payment is not None and not payment.decided:
+            self.authorise(payment, succeed=details["redirectResult"].startswith("good!"))
+        return payment
+
+    def _returning(self, details: dict[str, str]) -> Payment | None:
+        word, _, psp = details.get("redirectResult", "").partition("!")
+        return self.payments.get(psp.partition("!")[0]) if word in ("good", "bad") else None
 
     def modify(self, kind: str, payment: Payment, psp: str, reference: str, value: int) -> None:
         """Process a capture, a void or a refund, and tell what became of it."""

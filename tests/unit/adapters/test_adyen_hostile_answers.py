@@ -10,6 +10,7 @@ import pytest
 
 from adapters.adyen.translate import (
     Asked,
+    completion_outcome,
     modification_outcome,
     payment_outcome,
     transfer_outcome,
@@ -27,19 +28,17 @@ CHALLENGED = {
 }
 INVALID = {"status": 422, "errorCode": "702", "errorType": "validation", "message": "?"}
 REFUSED_TRANSFER = {**SENT, "status": "refused", "reason": "notEnoughBalance"}
-Read = Callable[[ProviderAnswer, Asked], Outcome]
+Read = Callable[[ProviderAnswer, Asked], Outcome | None]
+_OF_A_PAYMENT = {"resultCode", "merchantReference", "value", "currency", "amount"}
 
 
 @pytest.mark.parametrize(
     ("read", "status", "good", "critical", "kind"),
     [
-        (
-            payment_outcome,
-            200,
-            PAID,
-            {"resultCode", "merchantReference", "value", "currency", "amount"},
-            "Approved",
-        ),
+        (payment_outcome, 200, PAID, _OF_A_PAYMENT, "Approved"),
+        (completion_outcome, 200, PAID, _OF_A_PAYMENT, "Approved"),
+        (completion_outcome, 200, REFUSED, {"resultCode", "merchantReference"}, "Declined"),
+        (completion_outcome, 422, INVALID, {"status", "errorType"}, "NoneType"),
         (payment_outcome, 200, REFUSED, {"resultCode", "merchantReference"}, "Declined"),
         (payment_outcome, 200, CHALLENGED, {"resultCode", "url", "action"}, "RequiresAction"),
         (payment_outcome, 422, INVALID, {"status", "errorType"}, "Declined"),

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from adapters.adyen.refusals import card_decline
 from adapters.adyen.translate import (
     Asked,
+    completion_outcome,
     modification_outcome,
     payment_outcome,
     transfer_outcome,
@@ -213,7 +214,9 @@ def test_security_refusal_is_access_denied() -> None:
         (503, OutcomeUnknown),
     ],
 )
-@pytest.mark.parametrize("read", [payment_outcome, modification_outcome, transfer_outcome])
+@pytest.mark.parametrize(
+    "read", [payment_outcome, completion_outcome, modification_outcome, transfer_outcome]
+)
 def test_http_statuses_speak_before_bodies(read: Any, status: int, failure: type) -> None:
     with pytest.raises(failure):
         read(answered(PAID, status), ASKED)
@@ -222,3 +225,44 @@ def test_http_statuses_speak_before_bodies(read: Any, status: int, failure: type
 def test_every_listed_reason_has_a_code() -> None:
     codes = {card_decline(str(number)).code for number in range(2, 47)}
     assert {"card_declined", "insufficient_funds", "expired_card", "invalid_card"} <= codes
+
+
+def completed(status: int = 200, **changes: Any) -> Outcome | None:
+    return completion_outcome(answered({**PAID, **changes}, status), ASKED)
+
+
+def test_payer_s_word_is_answered_as_a_payment_is() -> None:
+    assert completed() == Approved(reference="PSP1")
+    declined = completed(resultCode="Refused", refusalReasonCode="11")
+    assert isinstance(declined, Declined)
+    assert declined.code == "authentication_failed"
+    assert completed(resultCode="Received") == Pending(reference="PSP1")
+    action = {"type": "redirect", "url": "https://acs.example/2", "method": "GET"}
+    again = completed(resultCode="RedirectShopper", action=action)
+    assert again == RequiresAction(reference="PSP1", redirect_url="https://acs.example/2")
+
+
+def test_payer_s_word_about_another_payment_concludes_nothing() -> None:
+    assert completed(merchantReference="pay_2/authorize/1") is None
+
+
+def test_payer_s_word_that_adyen_refuses_concludes_nothing() -> None:
+    body = {"status": 422, "errorCode": "14_012", "errorType": "validation"}
+    assert completion_outcome(answered(body, 422), ASKED) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "kind"),
+    [(422, "704", "validation"), (500, "000", "internal"), (422, "1", "internal")],
+)
+def test_payer_s_word_that_may_have_been_taken_is_unknown(
+    status: int, code: str, kind: str
+) -> None:
+    body = {"status": status, "errorCode": code, "errorType": kind}
+    with pytest.raises(OutcomeUnknown):
+        completion_outcome(answered(body, status), ASKED)
+
+
+def test_other_amount_after_the_payer_s_word_is_a_mismatch() -> None:
+    with pytest.raises(ProviderAnswerMismatch):
+        completed(amount={"value": 1_001, "currency": "EUR"})

@@ -42,7 +42,7 @@ POLICIES: dict[str, Any] = {
 _OF_THE_OTHER = (
     *("partial_capture_that_is_final_*", "void_*", "automatic_*", "declined_*", "payout_*"),
     *("lost_authorization_*", "lost_void_*", "lost_payout_*", "duplicate_*", "silence_*"),
-    "webhook_tells_*",
+    *("webhook_tells_*", "payer_*"),
 )
 """What has nothing to do with how a modification is named, or needs it named by our key."""
 
