@@ -15,6 +15,7 @@ from enum import StrEnum
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
+    AuthorizeCall,
     Capabilities,
     Declined,
     LookupAnswer,
@@ -22,6 +23,7 @@ from recompense.contracts.provider import (
     Pending,
     ProviderOperation,
     ProviderPort,
+    RequiresAction,
     WebhookRefused,
 )
 from recompense.domain.failures import (
@@ -113,6 +115,8 @@ class ProviderCheck:
         yield "a key with another amount is a mismatch", self._reused_key
         yield "a look-up does not find another attempt's effect", self._other_attempt
         yield "a refused card is declined", self._decline
+        yield "a payer who has to act is sent to a page, and a look-up says so", self._payer_action
+        yield "a payer who never acts is given up by a void", self._payer_given_up
         yield "partial captures add up, and no more", self._partial_captures
         yield "a capture after a void is declined", self._void
         yield "an unsigned webhook is refused", self._webhook
@@ -181,6 +185,28 @@ class ProviderCheck:
         self._needs(ProviderOperation.AUTHORIZE)
         outcome = await self._calls.make(self._calls.authorize(self._options.declined_token))
         _expect(isinstance(outcome, Declined), outcome.kind)
+
+    async def _payer_action(self) -> None:
+        call, _ = await self._payer_asked()
+        self._needs_lookup()
+        await self._found(call, lambda answer: isinstance(answer, RequiresAction))
+
+    async def _payer_given_up(self) -> None:
+        self._needs(ProviderOperation.VOID)
+        call, reference = await self._payer_asked()
+        await self._calls.taken(self._calls.void(reference))
+        self._needs_lookup()
+        await self._found(call, lambda answer: isinstance(answer, Declined))
+
+    async def _payer_asked(self) -> tuple[AuthorizeCall, str]:
+        self._needs(ProviderOperation.AUTHORIZE)
+        if not self._options.action_token:
+            raise _NotAsked("no card was named whose payer has to act")
+        call = self._calls.authorize(self._options.action_token)
+        outcome = await self._calls.make(call)
+        if not isinstance(outcome, RequiresAction):
+            raise _Unexpected(outcome.kind)
+        return call, outcome.reference
 
     async def _partial_captures(self) -> None:
         self._needs(ProviderOperation.CAPTURE)

@@ -98,6 +98,10 @@ def check(
     ] = "tok_declined",
     account: Annotated[str, typer.Option(help="Token of a bank account.")] = "tok_ok",
     currency: Annotated[str, typer.Option(help="What the account takes.")] = "EUR",
+    action_card: Annotated[
+        str | None,
+        typer.Option(help="Token of a card whose payer has to act; the sandbox's is known."),
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -108,7 +112,9 @@ def check(
     with told_to_the_person():
         settings = settings_of(data_dir)
         _known(name, settings)
-    options = CheckOptions(card, refused_card, account, currency)
+    if action_card is None and name == "sandbox":
+        action_card = "tok_3ds"
+    options = CheckOptions(card, refused_card, account, currency, action_card)
 
     async def work() -> tuple[CheckResult, ...]:
         network = FaultyNetwork()
