@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from activities.breakers import BreakerTable
 from adapters import registry
@@ -16,9 +17,10 @@ from adapters.registration import Provider
 from adapters.transport import ObservedTransport
 from recompense.contracts.provider import CallRecord
 from recompense.ops.check_calls import CheckOptions
+from recompense.ops.check_results import CheckResult, Verdict
 from recompense.ops.faulty_network import FaultyNetwork
 from recompense.ops.new_provider import write_skeleton
-from recompense.ops.provider_check import CheckResult, check_provider
+from recompense.ops.provider_check import check_provider
 from recompense.ops.terminal import (
     NOT_IN_ORDER,
     Actor,
@@ -39,6 +41,8 @@ from recompense.persistence.shadow_readings import ShadowReading, of_provider
 from recompense.settings import Settings
 
 app = typer.Typer(help="Watch and check providers.", no_args_is_help=True)
+
+_CONFIGURED = "its configuration is valid"
 
 Name = Annotated[str, typer.Argument(help="For example sandbox.")]
 
@@ -119,9 +123,12 @@ def check(
     async def work() -> tuple[CheckResult, ...]:
         network = FaultyNetwork()
         transport = ObservedTransport(_nothing_to_note, network=network)
-        provider = _built(name, settings, transport)
         try:
-            return await check_provider(provider.port, provider.capabilities, options, network)
+            provider = _built(name, settings, transport)
+            checked = await check_provider(provider.port, provider.capabilities, options, network)
+            return CheckResult(_CONFIGURED, Verdict.OK), *checked
+        except ValidationError as error:
+            return (CheckResult(_CONFIGURED, Verdict.WRONG, _said(error)),)
         finally:
             await transport.aclose()
 
@@ -198,6 +205,12 @@ def shadow(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> Non
     )
     if name not in settings.shadows:
         typer.echo(f"{name} has no shadow now; RECOMPENSE_SHADOWS names one.")
+
+
+def _said(error: ValidationError) -> str:
+    """What is wrong with a configuration, without what stands there: it may be a secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
 
 
 def _known(name: str, settings: Settings) -> None:

@@ -8,8 +8,9 @@ from adapters.registry import build
 from adapters.transport import ObservedTransport
 from recompense.contracts.provider import ProviderOperation
 from recompense.ops.check_calls import CheckOptions
+from recompense.ops.check_results import CheckResult, Verdict
 from recompense.ops.faulty_network import FaultyNetwork
-from recompense.ops.provider_check import CheckResult, Verdict, check_provider
+from recompense.ops.provider_check import check_provider
 from tests.conformance.cases import needs
 from tests.conformance.support import Bench
 from tests.conformance.targets import Meaning

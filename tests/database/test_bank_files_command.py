@@ -73,9 +73,7 @@ async def test_sent_batch_and_the_banks_word_on_it_are_shown(rail: Rail) -> None
 
 
 async def test_refused_file_is_shown_with_its_reason_and_no_account_number(rail: Rail) -> None:
-    box = rail.bank.root / "in"
-    box.mkdir(parents=True, exist_ok=True)
-    (box / f"camt053-{OUR_IBAN}.xml").write_bytes(b"<Document/>")
+    rail.bank.leave(b"<Document/>", f"camt053-{OUR_IBAN}.xml")
     await rail.files_read()
     [came] = (await _told("list", "--status", "refused"))["data"]
     status, plain = await _command("show", came["id"])
@@ -94,10 +92,8 @@ async def test_what_is_not_there_or_makes_no_sense_is_wrong_use(rail: Rail, limi
 
 
 async def test_beginning_of_several_hashes_names_none(rail: Rail) -> None:
-    box = rail.bank.root / "in"
-    box.mkdir(parents=True, exist_ok=True)
     for number in range(2):
-        (box / f"{number}.xml").write_bytes(b"<Document/>" + b" " * number)
+        rail.bank.leave(b"<Document/>" + b" " * number)
     await rail.files_read()
     status, output = await _command("show", "")
     assert (status, "Several files" in output) == (2, True)
