@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner, Result
 
 from adapters.registry import build
 from adapters.sepa import pain001
@@ -16,6 +19,7 @@ from recompense.domain.failures import InvariantBroken
 from recompense.ops.check_calls import CheckOptions
 from recompense.ops.check_results import Verdict
 from recompense.ops.provider_check import check_provider
+from recompense.ops.providers import app
 from tests.support.bank import PAYEES, Bank
 from tests.support.bank_files import OUR_IBAN, Ntry
 
@@ -100,3 +104,35 @@ async def test_rail_without_a_dry_run_is_told_as_such(tmp_path: Path) -> None:
     results = await check_provider(port, provider.capabilities, CheckOptions())
     assert [one.verdict for one in results] == [Verdict.NOT_APPLICABLE] * 3 + [Verdict.OK]
     assert all(one.seen for one in results[:3])
+
+
+@pytest.fixture
+def ordered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Result]:
+    """The command, with a rail whose debtor has this IBAN."""
+
+    def order(iban: str) -> Result:
+        config = {**Bank(tmp_path).config, "debtor": {"name": "Recompense GmbH", "iban": iban}}
+        monkeypatch.setenv("RECOMPENSE_PROVIDERS", "sandbox,sepa")
+        monkeypatch.setenv("RECOMPENSE_PROVIDER_CONFIGS", json.dumps({"sepa": config}))
+        monkeypatch.setenv("RECOMPENSE_DATABASE_URL", "postgresql://127.0.0.1:9/nothing")
+        monkeypatch.setenv("RECOMPENSE_SANDBOX_WEBHOOK_SECRET", "a_test_secret")
+        return CliRunner().invoke(app, ["check", "sepa"])
+
+    return order
+
+
+def test_command_prints_the_rows_of_a_rail(ordered: Callable[[str], Result]) -> None:
+    printed = ordered(OUR_IBAN)
+    assert printed.exit_code == 0, printed.output
+    rows = [line.split("\t")[:2] for line in printed.output.splitlines()]
+    names = ("its configuration is valid", MAILBOX, SCHEMA, LEFT, DECLINED)
+    assert rows == [["check", "result"], *([name, "ok"] for name in names), ["5 ok"]]
+
+
+def test_command_tells_what_is_wrong_with_a_configuration_and_shows_no_value(
+    ordered: Callable[[str], Result],
+) -> None:
+    printed = ordered("DE00370400440532013000")
+    assert printed.exit_code == 1, printed.output
+    assert "its configuration is valid\twrong\tdebtor.iban" in printed.output
+    assert "DE00370400440532013000" not in printed.output
