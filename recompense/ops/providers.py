@@ -124,11 +124,12 @@ def check(
         network = FaultyNetwork()
         transport = ObservedTransport(_nothing_to_note, network=network)
         try:
-            provider = _built(name, settings, transport)
+            try:
+                provider = _built(name, settings, transport)
+            except ValidationError as error:
+                return (CheckResult(_CONFIGURED, Verdict.WRONG, _said(error)),)
             checked = await check_provider(provider.port, provider.capabilities, options, network)
             return CheckResult(_CONFIGURED, Verdict.OK), *checked
-        except ValidationError as error:
-            return (CheckResult(_CONFIGURED, Verdict.WRONG, _said(error)),)
         finally:
             await transport.aclose()
 
