@@ -30,9 +30,10 @@ WHERE :id IN (id, reference, name) OR (direction = 'in' AND starts_with(id, lowe
 ORDER BY at DESC, id LIMIT :limit
 """)
 _PAYOUTS = text("""
-SELECT operation_id AS payout_id, reference, amount, items.currency, payouts.status
-FROM payout_batch_items items LEFT JOIN payouts ON payouts.id = operation_id
-WHERE batch_id = :id ORDER BY position LIMIT :limit
+SELECT items.operation_id AS payout_id, items.reference, items.amount, items.currency,
+    payouts.status
+FROM payout_batch_items items LEFT JOIN payouts ON payouts.id = items.operation_id
+WHERE items.batch_id = :id ORDER BY items.position LIMIT :limit
 """)
 _TOLD = text("""
 SELECT operation_id AS payout_id, event_type AS type, status FROM provider_events
