@@ -43,7 +43,7 @@ from api.routes import (
     webhooks,
 )
 from api.watching import Watching
-from recompense.observability import HttpMetrics, WatchMetrics, WebhookMetrics
+from recompense.observability import HttpMetrics, ShadowMetrics, WatchMetrics, WebhookMetrics
 
 OpenParts = Callable[[], AbstractAsyncContextManager[Parts]]
 
@@ -104,7 +104,9 @@ def build_app(open_parts: OpenParts) -> FastAPI:
     )
     app.state.metrics = HttpMetrics(CollectorRegistry())
     registry = app.state.metrics.registry
-    app.state.watching = Watching(WatchMetrics(registry), WebhookMetrics(registry))
+    app.state.watching = Watching(
+        WatchMetrics(registry), WebhookMetrics(registry), ShadowMetrics(registry)
+    )
     app.openapi = lambda: document(app)  # type: ignore[method-assign]  # FastAPI's documented seam
     app.state.openapi_json = json.dumps(document(app))
     app.add_middleware(Gated)

@@ -10,7 +10,9 @@ from time import monotonic
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from recompense.observability import WatchMetrics, WebhookMetrics
+from adapters.shadow import SAME
+from recompense.observability import ShadowMetrics, WatchMetrics, WebhookMetrics
+from recompense.persistence import shadow_readings
 from recompense.persistence.database import Database
 from recompense.persistence.deliveries import tallies
 from recompense.persistence.watch import Observation, observe, watches
@@ -22,9 +24,12 @@ _LONGEST_SECONDS = 5.0
 class Watching:
     """Refreshes the gauges. Several scrapes at once cost one round of questions."""
 
-    def __init__(self, metrics: WatchMetrics, webhooks: WebhookMetrics) -> None:
+    def __init__(
+        self, metrics: WatchMetrics, webhooks: WebhookMetrics, shadows: ShadowMetrics
+    ) -> None:
         self._metrics = metrics
         self._webhooks = webhooks
+        self._shadows = shadows
         self._asking = asyncio.Lock()
         self._asked_at: float | None = None
 
@@ -47,6 +52,7 @@ class Watching:
                     with suppress(SQLAlchemyError, OSError):
                         async with database.engine.connect() as connection:
                             self._webhooks.tries = await tallies(connection)
+                            self._shadows.answers = await shadow_readings.tallies(connection, SAME)
             for observation in found.values():
                 self._show(observation)
             self._asked_at = monotonic()

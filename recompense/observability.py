@@ -142,3 +142,24 @@ class WebhookMetrics(Collector):
         for outcome, count in self.tries.items():
             counter.add_metric([outcome], count)
         yield counter
+
+
+class ShadowMetrics(Collector):
+    """How often a candidate read the live provider's answer as the live adapter did, and how often
+    not: of all processes and ever.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.answers: Mapping[tuple[str, str, str, str], int] = {}
+        registry.register(self)
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """The counter as it was last read from the database."""
+        counter = CounterMetricFamily(
+            "recompense_shadow_answers",
+            "Answers of a provider that a candidate adapter read too.",
+            labels=["provider", "candidate", "operation", "agreement"],
+        )
+        for labels, count in self.answers.items():
+            counter.add_metric(labels, count)
+        yield counter

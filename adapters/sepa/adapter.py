@@ -8,8 +8,9 @@ import secrets
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 
-from adapters.sepa import inbound, mailbox, pain001, report
+from adapters.sepa import dry_run, inbound, mailbox, pain001, report
 from adapters.sepa.config import Party, SepaConfig
+from adapters.sepa.destinations import Destinations
 from adapters.sepa.folder import FolderMailbox
 from adapters.sepa.identifiers import end_to_end_id, file_name, message_id
 from adapters.sepa.sftp import SftpMailbox
@@ -50,12 +51,13 @@ _REPORT_COMES_WITHIN = timedelta(days=10)
 
 
 class SepaAdapter:
-    """Implements `ProviderPort`, `BatchPayouts`, `BankFiles` and `ReadsEvents`."""
+    """Implements `ProviderPort`, `BatchPayouts`, `BankFiles`, `DryRuns` and `ReadsEvents`."""
 
     def __init__(
         self, config: SepaConfig, policies: ProviderPolicies, _transport: ObservedTransport
     ) -> None:
         self.config = config
+        self._destinations = Destinations(config)
         self._mailbox: mailbox.Mailbox
         if config.folder is not None:
             self._mailbox = FolderMailbox(config.folder)
@@ -87,7 +89,7 @@ class SepaAdapter:
             return _refused("currency_not_supported", "SEPA carries euros only.")
         if call.amount > _LARGEST_AMOUNT:
             return _refused("amount_not_supported", "SEPA carries 999,999,999.99 EUR at most.")
-        if call.token not in self.config.bank_tokens:
+        if call.token not in self._destinations.known():
             return _refused("destination_unknown", "No bank account stands behind this token.")
         return Pending(reference=end_to_end_id(call.effect_key))
 
@@ -138,8 +140,9 @@ class SepaAdapter:
 
     async def submit_batch(self, batch: PayoutBatch) -> BatchReceipt:
         """Write the file, hold it against its schema, and deliver it once."""
+        known = self._destinations.known()
         transfers = tuple(
-            pain001.Transfer(end_to_end_id(item.effect_key), item.amount, self._payee(item))
+            pain001.Transfer(end_to_end_id(item.effect_key), item.amount, _payee(item, known))
             for item in batch.items
         )
         initiation = pain001.Initiation(message_id(batch.batch_id), batch.closed_at, transfers)
@@ -153,13 +156,14 @@ class SepaAdapter:
         }
         return BatchReceipt(file_name=name, sha256=sha256, outcomes=outcomes)
 
-    def _payee(self, item: BatchItem) -> Party:
-        payee = self.config.bank_tokens.get(item.token)
-        if payee is None or item.currency != _CURRENCY:
-            # It was there when the instruction was taken: nothing of the batch goes out until it
-            # is there again.
-            raise ProviderUnavailable("a destination of this batch is not configured any more")
-        return payee
+    async def try_mailbox(self) -> str:
+        """Take a file through the mailbox's own directories."""
+        async with self._mailbox.opened() as files:
+            return await dry_run.through(files, f"check-{secrets.token_hex(8)}")
+
+    def dry_file(self, at: datetime) -> str:
+        """One cent to each destination, in memory."""
+        return dry_run.file(self._destinations.known(), self.config, at)
 
     async def list_bank_files(self) -> tuple[BankFile, ...]:
         """The files in `in` that have come to rest."""
@@ -205,6 +209,15 @@ class SepaAdapter:
 
     async def aclose(self) -> None:
         """Nothing to close: each piece of work opens its own connection."""
+
+
+def _payee(item: BatchItem, known: Mapping[str, Party]) -> Party:
+    payee = known.get(item.token)
+    if payee is None or item.currency != _CURRENCY:
+        # It was there when the instruction was taken: nothing of the batch goes out until it is
+        # there again.
+        raise ProviderUnavailable("a destination of this batch is not configured any more")
+    return payee
 
 
 async def _candidates(files: mailbox.Files, report_date: date) -> list[str]:

@@ -7,7 +7,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    TypeAdapter,
+    model_validator,
+)
 from schwifty import BIC, IBAN
 from schwifty.exceptions import SchwiftyException
 
@@ -51,6 +59,14 @@ class Party(BaseModel):
     bic: Bic | None = None
 
 
+_TOKENS: TypeAdapter[dict[str, Party]] = TypeAdapter(dict[str, Party])
+
+
+def read_tokens(path: Path) -> Mapping[str, Party]:
+    """The destinations of a JSON file. Raises `OSError` or `ValueError`."""
+    return _TOKENS.validate_json(path.read_bytes())
+
+
 class SftpServer(BaseModel):
     """A bank's SFTP server. `host_key` is its pinned public key, in OpenSSH's form; another one
     ends the connection.
@@ -74,13 +90,15 @@ class SftpServer(BaseModel):
 
 
 class SepaConfig(ProviderConfig):
-    """One bank account. `bank_tokens` says whom a payout's opaque token stands for.
+    """One bank account. `bank_tokens` says whom a payout's opaque token stands for, and
+    `bank_tokens_file` of which others a file says so: it is read again when it changes.
 
     Files go through `folder` or through `sftp`, never both.
     """
 
     debtor: Party
-    bank_tokens: Mapping[str, Party]
+    bank_tokens: Mapping[str, Party] = Field(default_factory=dict)
+    bank_tokens_file: Path | None = None
     pain_version: Literal["001.001.03", "001.001.09"] = "001.001.09"
     batch_booking: bool = True
     folder: Path | None = None
@@ -93,4 +111,13 @@ class SepaConfig(ProviderConfig):
     def _has_one_way(self) -> Self:
         if (self.folder is None) == (self.sftp is None):
             raise ValueError("give either folder or sftp")
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_read(self) -> Self:
+        if self.bank_tokens_file is not None:
+            try:
+                read_tokens(self.bank_tokens_file)
+            except OSError as error:
+                raise ValueError("bank_tokens_file cannot be read") from error
         return self

@@ -66,6 +66,21 @@ class BatchPayouts(Protocol):
         ...
 
 
+@runtime_checkable
+class DryRuns(Protocol):
+    """What of a bank rail can be tried without an effect: nothing is put where the bank takes from.
+    Both say what they have seen, without any account number.
+    """
+
+    async def try_mailbox(self) -> str:
+        """Reach the mailbox and take a file through it. Raises as `submit_batch` does."""
+        ...
+
+    def dry_file(self, at: datetime) -> str:
+        """Write a file with each destination, in memory. Raises `InvariantBroken`."""
+        ...
+
+
 class NewsKind(StrEnum):
     """What a bank says about an instruction."""
 

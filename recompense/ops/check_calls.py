@@ -34,12 +34,13 @@ _COMES_TRUE_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class CheckOptions:
-    """What the account is asked with."""
+    """What the account is asked with. `action_token` is of a card whose payer has to act."""
 
     good_token: str = "tok_ok"  # noqa: S105 - a magic word, not a secret
     declined_token: str = "tok_declined"  # noqa: S105 - a magic word, not a secret
     account_token: str = "tok_ok"  # noqa: S105 - a magic word, not a secret
     currency: str = "EUR"
+    action_token: str | None = None
 
 
 def made(answer: LookupAnswer) -> str | None:

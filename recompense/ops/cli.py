@@ -22,6 +22,7 @@ AREAS: Mapping[str, tuple[str, str, str]] = {
     "statements": ("recompense.ops.statements", "app", "Write statements of merchants."),
     "providers": ("recompense.ops.providers", "app", "Watch and check providers."),
     "payout-runs": ("recompense.ops.payout_runs", "app", "Make, approve and resume payout runs."),
+    "bank-files": ("recompense.ops.bank_files", "app", "See what went to banks, and what came."),
     "reconcile": ("recompense.ops.reconcile", "app", "Compare providers' reports with the books."),
     "breaks": ("recompense.ops.breaks", "app", "See and resolve what reconciliation found."),
     "webhooks": ("recompense.ops.webhooks", "app", "See webhook endpoints, and deliver again."),

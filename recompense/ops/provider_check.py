@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from datetime import timedelta
-from enum import StrEnum
 
 from recompense.contracts.provider import (
     Absent,
     AnyMoneyCall,
+    AuthorizeCall,
     Capabilities,
     Declined,
     LookupAnswer,
@@ -22,6 +21,7 @@ from recompense.contracts.provider import (
     Pending,
     ProviderOperation,
     ProviderPort,
+    RequiresAction,
     WebhookRefused,
 )
 from recompense.domain.failures import (
@@ -30,7 +30,9 @@ from recompense.domain.failures import (
     ProviderUnavailable,
     RecompenseError,
 )
+from recompense.ops.bank_rail_check import BankRailCheck
 from recompense.ops.check_calls import AMOUNT, CheckCalls, CheckOptions, made
+from recompense.ops.check_results import Check, CheckResult, NotAsked, Unexpected, expect, result_of
 from recompense.ops.faulty_network import Fault, FaultyNetwork
 
 _MONEY = (
@@ -41,40 +43,6 @@ _MONEY = (
     ProviderOperation.CREATE_PAYOUT,
 )
 _SHOWN_WITHIN_SECONDS = 30.0
-
-Check = Callable[[], Awaitable[None]]
-
-
-class Verdict(StrEnum):
-    """What a check found."""
-
-    OK = "ok"
-    WRONG = "wrong"
-    NOT_APPLICABLE = "n/a"
-
-
-@dataclass(frozen=True)
-class CheckResult:
-    """One row of the table: what must hold, whether it does, and what was seen, or why it is not
-    asked.
-    """
-
-    name: str
-    verdict: Verdict
-    seen: str = ""
-
-    @property
-    def passed(self) -> bool:
-        """Whether nothing is wrong here."""
-        return self.verdict is not Verdict.WRONG
-
-
-class _Unexpected(Exception):
-    """The provider did something else than the check demands."""
-
-
-class _NotAsked(Exception):
-    """This provider cannot be asked that; the message says why."""
 
 
 class ProviderCheck:
@@ -95,7 +63,7 @@ class ProviderCheck:
 
     async def run(self) -> tuple[CheckResult, ...]:
         """Run every check, whatever the others said. Raises nothing that a provider can cause."""
-        return tuple([await _result(name, check) for name, check in self._checks()])
+        return tuple([await result_of(name, check) for name, check in self._checks()])
 
     def _checks(self) -> Iterator[tuple[str, Check]]:
         for operation in _MONEY:
@@ -113,6 +81,8 @@ class ProviderCheck:
         yield "a key with another amount is a mismatch", self._reused_key
         yield "a look-up does not find another attempt's effect", self._other_attempt
         yield "a refused card is declined", self._decline
+        yield "a payer who has to act is sent to a page, and a look-up says so", self._payer_action
+        yield "a payer who never acts is given up by a void", self._payer_given_up
         yield "partial captures add up, and no more", self._partial_captures
         yield "a capture after a void is declined", self._void
         yield "an unsigned webhook is refused", self._webhook
@@ -136,7 +106,7 @@ class ProviderCheck:
         self._needs_idempotency()
         call = await self._calls.prepared(operation)
         first, again = await self._calls.taken(call), await self._calls.taken(call)
-        _expect(first == again, f"first {first}, then {again}")
+        expect(first == again, f"first {first}, then {again}")
 
     def _lost(self, fault: Fault) -> Callable[[ProviderOperation], Awaitable[None]]:
         async def check(operation: ProviderOperation) -> None:
@@ -153,7 +123,7 @@ class ProviderCheck:
             await self._meets(fault, call, ProviderUnavailable)
             self._needs_lookup()
             answer = await self._calls.look_up(call)
-            _expect(isinstance(answer, Absent), answer.kind)
+            expect(isinstance(answer, Absent), answer.kind)
 
         return check
 
@@ -175,28 +145,50 @@ class ProviderCheck:
         await self._calls.taken(call)
         other = call.model_copy(update={"effect_key": call.effect_key.removesuffix("1") + "2"})
         answer = await self._calls.look_up(other)
-        _expect(isinstance(answer, Absent), answer.kind)
+        expect(isinstance(answer, Absent), answer.kind)
 
     async def _decline(self) -> None:
         self._needs(ProviderOperation.AUTHORIZE)
         outcome = await self._calls.make(self._calls.authorize(self._options.declined_token))
-        _expect(isinstance(outcome, Declined), outcome.kind)
+        expect(isinstance(outcome, Declined), outcome.kind)
+
+    async def _payer_action(self) -> None:
+        call, _ = await self._payer_asked()
+        self._needs_lookup()
+        await self._found(call, lambda answer: isinstance(answer, RequiresAction))
+
+    async def _payer_given_up(self) -> None:
+        self._needs(ProviderOperation.VOID)
+        call, reference = await self._payer_asked()
+        await self._calls.taken(self._calls.void(reference))
+        self._needs_lookup()
+        await self._found(call, lambda answer: isinstance(answer, Declined))
+
+    async def _payer_asked(self) -> tuple[AuthorizeCall, str]:
+        self._needs(ProviderOperation.AUTHORIZE)
+        if not self._options.action_token:
+            raise NotAsked("no card was named whose payer has to act")
+        call = self._calls.authorize(self._options.action_token)
+        outcome = await self._calls.make(call)
+        if not isinstance(outcome, RequiresAction):
+            raise Unexpected(outcome.kind)
+        return call, outcome.reference
 
     async def _partial_captures(self) -> None:
         self._needs(ProviderOperation.CAPTURE)
         if not self._can.multiple_capture:
-            raise _NotAsked("it captures an authorization once")
+            raise NotAsked("it captures an authorization once")
         authorization = await self._calls.taken(self._calls.authorize())
         for amount in (AMOUNT // 2, AMOUNT - AMOUNT // 2):
             await self._calls.taken(self._calls.capture(authorization, amount))
         over = await self._calls.make(self._calls.capture(authorization, AMOUNT))
-        _expect(isinstance(over, Declined | Pending), over.kind)
+        expect(isinstance(over, Declined | Pending), over.kind)
 
     async def _void(self) -> None:
         self._needs(ProviderOperation.CAPTURE)
         void = await self._voided()
         outcome = await self._calls.make(self._calls.capture(void, AMOUNT))
-        _expect(isinstance(outcome, Declined | Pending), outcome.kind)
+        expect(isinstance(outcome, Declined | Pending), outcome.kind)
 
     async def _voided(self) -> str:
         self._needs(ProviderOperation.VOID)
@@ -206,12 +198,12 @@ class ProviderCheck:
 
     async def _webhook(self) -> None:
         if not self._can.webhook_events:
-            raise _NotAsked("it sends no webhooks")
+            raise NotAsked("it sends no webhooks")
         try:
             event = self._port.verify_webhook({}, b"{}")
         except WebhookRefused:
             return
-        raise _Unexpected(event.event_type)
+        raise Unexpected(event.event_type)
 
     # What a check leans on
 
@@ -220,37 +212,37 @@ class ProviderCheck:
 
     def _needs(self, operation: ProviderOperation) -> None:
         if operation not in self._can.operations:
-            raise _NotAsked(f"it does not offer {str(operation).replace('_', ' ')}")
+            raise NotAsked(f"it does not offer {str(operation).replace('_', ' ')}")
 
     def _needs_lookup(self) -> None:
         if not self._can.lookup_by_reference:
-            raise _NotAsked("it cannot be asked by our reference")
+            raise NotAsked("it cannot be asked by our reference")
         if self._can.truth_by_webhook:
-            raise _NotAsked("webhooks tell what became of it, and this check receives none")
+            raise NotAsked("webhooks tell what became of it, and this check receives none")
 
     def _needs_idempotency(self) -> None:
         if not self._can.native_idempotency:
-            raise _NotAsked("it honours no idempotency key")
+            raise NotAsked("it honours no idempotency key")
 
     async def _meets(
         self, fault: Fault, call: AnyMoneyCall, failure: type[RecompenseError]
     ) -> None:
         if self._network is None:
-            raise _NotAsked("its network cannot be made to fail")
+            raise NotAsked("its network cannot be made to fail")
         self._network.meet(fault)
         try:
             await self._raises(failure, self._calls.make(call))
         finally:
             self._network.fault = None
         if not self._network.fired:
-            raise _NotAsked("it is not reached by HTTP")
+            raise NotAsked("it is not reached by HTTP")
 
     async def _raises(self, failure: type[RecompenseError], outcome: Awaitable[Outcome]) -> None:
         try:
             told = await outcome
         except failure:
             return
-        raise _Unexpected(told.kind)
+        raise Unexpected(told.kind)
 
     async def _found(self, call: AnyMoneyCall, holds: Callable[[LookupAnswer], bool]) -> None:
         """Look up until it holds: a provider's index may lag behind."""
@@ -258,7 +250,7 @@ class ProviderCheck:
         give_up_at = asyncio.get_running_loop().time() + _SHOWN_WITHIN_SECONDS
         while not holds(answer):
             if asyncio.get_running_loop().time() > give_up_at:
-                raise _Unexpected(f"a look-up says {answer.kind}")
+                raise Unexpected(f"a look-up says {answer.kind}")
             await asyncio.sleep(0.5)
             answer = await self._calls.look_up(call)
 
@@ -269,24 +261,10 @@ async def check_provider(
     options: CheckOptions | None = None,
     network: FaultyNetwork | None = None,
 ) -> tuple[CheckResult, ...]:
-    """Check a live provider through its adapter, whose transport runs over `network`."""
-    return await ProviderCheck(port, capabilities, options or CheckOptions(), network).run()
-
-
-async def _result(name: str, check: Check) -> CheckResult:
-    try:
-        await check()
-    except _NotAsked as reason:
-        return CheckResult(name, Verdict.NOT_APPLICABLE, str(reason))
-    except _Unexpected as unexpected:
-        return CheckResult(name, Verdict.WRONG, str(unexpected))
-    except RecompenseError as failure:
-        return CheckResult(name, Verdict.WRONG, f"{type(failure).__name__}: {failure}")
-    except NotImplementedError as missing:
-        return CheckResult(name, Verdict.WRONG, f"to do: {missing}")
-    return CheckResult(name, Verdict.OK)
-
-
-def _expect(holds: bool, seen: str) -> None:
-    if not holds:
-        raise _Unexpected(seen)
+    """Check a live provider through its adapter, whose transport runs over `network`. A bank rail
+    has checks of its own.
+    """
+    asked_with = options or CheckOptions()
+    if capabilities.batch_payouts:
+        return await BankRailCheck(port, asked_with).run()
+    return await ProviderCheck(port, capabilities, asked_with, network).run()

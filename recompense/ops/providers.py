@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from pydantic import ValidationError
 
 from activities.breakers import BreakerTable
 from adapters import registry
@@ -16,9 +17,10 @@ from adapters.registration import Provider
 from adapters.transport import ObservedTransport
 from recompense.contracts.provider import CallRecord
 from recompense.ops.check_calls import CheckOptions
+from recompense.ops.check_results import CheckResult, Verdict
 from recompense.ops.faulty_network import FaultyNetwork
 from recompense.ops.new_provider import write_skeleton
-from recompense.ops.provider_check import CheckResult, check_provider
+from recompense.ops.provider_check import check_provider
 from recompense.ops.terminal import (
     NOT_IN_ORDER,
     Actor,
@@ -39,6 +41,8 @@ from recompense.persistence.shadow_readings import ShadowReading, of_provider
 from recompense.settings import Settings
 
 app = typer.Typer(help="Watch and check providers.", no_args_is_help=True)
+
+_CONFIGURED = "its configuration is valid"
 
 Name = Annotated[str, typer.Argument(help="For example sandbox.")]
 
@@ -98,6 +102,10 @@ def check(
     ] = "tok_declined",
     account: Annotated[str, typer.Option(help="Token of a bank account.")] = "tok_ok",
     currency: Annotated[str, typer.Option(help="What the account takes.")] = "EUR",
+    action_card: Annotated[
+        str | None,
+        typer.Option(help="Token of a card whose payer has to act; the sandbox's is known."),
+    ] = None,
     as_json: AsJson = False,
     data_dir: DataDir = None,
 ) -> None:
@@ -108,14 +116,20 @@ def check(
     with told_to_the_person():
         settings = settings_of(data_dir)
         _known(name, settings)
-    options = CheckOptions(card, refused_card, account, currency)
+    if action_card is None and name == "sandbox":
+        action_card = "tok_3ds"
+    options = CheckOptions(card, refused_card, account, currency, action_card)
 
     async def work() -> tuple[CheckResult, ...]:
         network = FaultyNetwork()
         transport = ObservedTransport(_nothing_to_note, network=network)
-        provider = _built(name, settings, transport)
         try:
-            return await check_provider(provider.port, provider.capabilities, options, network)
+            try:
+                provider = _built(name, settings, transport)
+            except ValidationError as error:
+                return (CheckResult(_CONFIGURED, Verdict.WRONG, _said(error)),)
+            checked = await check_provider(provider.port, provider.capabilities, options, network)
+            return CheckResult(_CONFIGURED, Verdict.OK), *checked
         finally:
             await transport.aclose()
 
@@ -192,6 +206,12 @@ def shadow(name: Name, as_json: AsJson = False, data_dir: DataDir = None) -> Non
     )
     if name not in settings.shadows:
         typer.echo(f"{name} has no shadow now; RECOMPENSE_SHADOWS names one.")
+
+
+def _said(error: ValidationError) -> str:
+    """What is wrong with a configuration, without what stands there: it may be a secret."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc'])) or 'it'}: {first['msg']}"
 
 
 def _known(name: str, settings: Settings) -> None:

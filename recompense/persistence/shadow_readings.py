@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlmodel import Field, SQLModel, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
@@ -19,6 +19,12 @@ VALUES (:live, :candidate, :operation, :difference, :times, :effect_key)
 ON CONFLICT (live, candidate, operation, difference) DO UPDATE SET
     times = shadow_readings.times + excluded.times, effect_key = excluded.effect_key,
     last_at = clock_timestamp()
+""")
+
+_TALLIES = text("""
+SELECT live, candidate, operation,
+    CASE WHEN difference = :same THEN 'same' ELSE 'different' END AS agreement, sum(times)::bigint
+FROM shadow_readings GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
 """)
 
 
@@ -52,6 +58,17 @@ async def add(engine: AsyncEngine, readings: Mapping[Reading, tuple[int, str]]) 
         for reading, (times, effect_key) in sorted(readings.items()):
             values = {**reading._asdict(), "times": times, "effect_key": effect_key}
             await connection.execute(_ADD, values)
+
+
+async def tallies(connection: AsyncConnection, same: str) -> dict[tuple[str, str, str, str], int]:
+    """How often each candidate read each operation's answers as the live adapter did (`same`) and
+    otherwise (`different`): by live provider, candidate, operation and agreement.
+    """
+    rows = await connection.execute(_TALLIES, {"same": same})
+    return {
+        (live, candidate, operation, agreement): times
+        for live, candidate, operation, agreement, times in rows
+    }
 
 
 async def of_provider(session: AsyncSession, live: str) -> list[ShadowReading]:

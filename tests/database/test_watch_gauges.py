@@ -9,9 +9,12 @@ import psycopg
 import pytest
 from prometheus_client import CollectorRegistry
 
+from adapters.shadow import SAME, ShadowReport
 from api.watching import Watching
-from recompense.observability import WatchMetrics, WebhookMetrics
+from recompense.contracts.provider import ProviderOperation
+from recompense.observability import ShadowMetrics, WatchMetrics, WebhookMetrics
 from recompense.persistence.database import Database
+from recompense.shadows import ShadowReadings
 
 ALWAYS, HOURLY = 0.0, 3600.0
 
@@ -33,7 +36,7 @@ def registry() -> CollectorRegistry:
 @pytest.fixture
 def watching(registry: CollectorRegistry) -> Watching:
     """A watch that was never asked."""
-    return Watching(WatchMetrics(registry), WebhookMetrics(registry))
+    return Watching(WatchMetrics(registry), WebhookMetrics(registry), ShadowMetrics(registry))
 
 
 def _drop_a_guard(url: str) -> None:
@@ -72,6 +75,29 @@ async def test_tries_of_webhooks_are_counted_by_outcome(
         connection.execute("UPDATE webhook_tallies SET tries = 3 WHERE outcome = 'rejected'")
     await _refresh(watching, database, ALWAYS)
     assert (counted("delivered"), counted("rejected")) == (0, 3)
+
+
+async def test_answers_of_shadows_are_counted_by_agreement_over_restarts(
+    watching: Watching, registry: CollectorRegistry, database: Database
+) -> None:
+    def counted(agreement: str, operation: str = "authorize") -> float | None:
+        labels = {"provider": "stripe", "candidate": "next", "operation": operation}
+        name = "recompense_shadow_answers_total"
+        return registry.get_sample_value(name, {**labels, "agreement": agreement})
+
+    await _refresh(watching, database, ALWAYS)
+    assert (counted("same"), counted("different")) == (None, None)
+    kinds = (SAME, "approved is read as pending", "approved differs in reference")
+    for _ in range(2):
+        readings = ShadowReadings()
+        for difference in kinds:
+            operation = ProviderOperation.AUTHORIZE
+            readings.note(
+                ShadowReport("stripe", "next", operation, "pay_1:authorize:1", difference)
+            )
+        await readings.write(database.engine)
+    await _refresh(watching, database, ALWAYS)
+    assert (counted("same"), counted("different"), counted("same", "void")) == (2, 4, None)
 
 
 async def test_scrapes_within_the_interval_ask_once(

@@ -17,7 +17,13 @@ from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.verify import verify
 from tests.live.conftest import HASTY
 from tests.support.books import PAYMENTS_DISAGREE, UNBOOKED
-from tests.support.platform import Platform, ProviderSetup, authorize_input, running_platform
+from tests.support.platform import (
+    Platform,
+    ProviderSetup,
+    authorize_input,
+    reached,
+    running_platform,
+)
 from tests.support.sandbox import Sandbox, running_sandbox
 from tests.support.scenes import on, operation, payout_input, reset, reset_points
 from workflows.authorize import AuthorizePayment
@@ -43,14 +49,13 @@ async def spare(tmp_path: Path) -> AsyncIterator[Sandbox]:
 async def both(
     temporal_address: str, database_url: str, tmp_path: Path, spare: Sandbox
 ) -> AsyncIterator[Platform]:
-    reached = {"base_url": spare.base_url, "webhook_secrets": [spare.webhook_secret]}
     with running_sandbox(tmp_path / "first.sqlite3", webhook_url="http://127.0.0.1:9/") as first:
         async with running_platform(
             temporal_address,
             database_url,
             first,
             policy_overrides=HASTY,
-            beside={"spare": ProviderSetup(reached, HASTY, adapter="sandbox")},
+            beside={"spare": ProviderSetup(reached(spare), HASTY, adapter="sandbox")},
         ) as platform:
             await platform.rows_changed(TERMS)
             yield platform

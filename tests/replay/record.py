@@ -18,7 +18,7 @@ from pathlib import Path
 from recompense.persistence.migrations import upgrade
 from tests.replay.stories import STORIES
 from tests.support.bank import Bank
-from tests.support.platform import Platform, ProviderSetup, running_platform
+from tests.support.platform import Platform, ProviderSetup, reached, running_platform
 from tests.support.postgres import shared_server
 from tests.support.sandbox import running_sandbox
 from tests.support.temporal import running_temporal
@@ -68,9 +68,13 @@ async def main() -> None:
             running_sandbox(
                 root / "sandbox.sqlite3", webhook_url="http://127.0.0.1:9/", pending_delay_ms=300
             ) as sandbox,
+            running_sandbox(root / "spare.sqlite3", webhook_url="http://127.0.0.1:9/") as spare,
         ):
             await asyncio.to_thread(upgrade, postgres.url())
-            beside = {"sepa": ProviderSetup(Bank(root / "bank").config, {})}
+            beside = {
+                "sepa": ProviderSetup(Bank(root / "bank").config, {}),
+                "spare": ProviderSetup(reached(spare), {}, adapter="sandbox"),
+            }
             async with running_platform(
                 temporal, postgres.url(), sandbox, beside=beside
             ) as platform:

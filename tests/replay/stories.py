@@ -34,7 +34,15 @@ from tests.replay.finance_stories import (
     triggered_payout_run,
     written_off_by_two,
 )
-from tests.replay.story_steps import a_payment, a_payout, an_event, ended, run_once, until_parked
+from tests.replay.story_steps import (
+    a_payment,
+    a_payout,
+    an_event,
+    ended,
+    run_once,
+    two_providers,
+    until_parked,
+)
 from tests.support.platform import Platform, authorize_input
 from tests.support.scenes import stored_event
 from workflows.authorize import AuthorizePayment
@@ -99,6 +107,26 @@ async def parked_and_resolved(platform: Platform) -> str:
     await desk.resolve(payment.ref().saga_id, answer)
     await asked
     return await ended(platform, payment)
+
+
+async def failed_over(platform: Platform) -> str:
+    """A payment that its first provider does not take: the next one of its route does, and
+    captures it.
+    """
+    payment = authorize_input(capture_method="automatic")
+    platform.sandbox.arm("authorize", "unavailable", times=-1, reference=payment.payment_id)
+    async with two_providers(platform):
+        await platform.decide(AuthorizePayment, payment)
+        return await ended(platform, payment)
+
+
+async def failed_over_payout(platform: Platform) -> str:
+    """A payout that its first provider does not take: the next one of its route pays it."""
+    payout = await a_payout(platform, amount=400)
+    platform.sandbox.arm("payout", "unavailable", times=-1, reference=payout.payout_id)
+    async with two_providers(platform):
+        await platform.decide(Payout, payout)
+        return await ended(platform, payout)
 
 
 async def captured_in_part(platform: Platform) -> str:
@@ -267,6 +295,8 @@ STORIES: tuple[Story, ...] = (
     declined,
     lost_answer,
     compensated,
+    failed_over,
+    failed_over_payout,
     acted_upon,
     canceled_while_the_payer_acts,
     parked_and_resolved,

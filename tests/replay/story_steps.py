@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from temporalio.client import WorkflowFailureError
@@ -58,6 +60,16 @@ async def a_payout(platform: Platform, **changes: object) -> PayoutInput:
     return PayoutInput.model_validate(
         {"payout_id": new_id(IdPrefix.PAYOUT), "merchant_id": MERCHANT, **values, **changes}
     )
+
+
+@asynccontextmanager
+async def two_providers(platform: Platform) -> AsyncIterator[None]:
+    """Meanwhile the merchant's terms name a second provider: the sandbox beside the first."""
+    await platform.rows_changed(
+        "UPDATE merchants SET routing = jsonb_build_object('prefer', ARRAY['sandbox', 'spare'])"
+    )
+    yield
+    await platform.rows_changed("UPDATE merchants SET routing = DEFAULT")
 
 
 async def an_event(platform: Platform, effect_key: str) -> str:

@@ -90,6 +90,11 @@ class Platform:
             return list(found.mappings())
 
 
+def reached(sandbox: Sandbox) -> dict[str, Any]:
+    """How a sandbox is configured as a provider."""
+    return {"base_url": sandbox.base_url, "webhook_secrets": [sandbox.webhook_secret]}
+
+
 def authorize_input(**changes: Any) -> AuthorizeInput:
     """An authorization of 100.00 EUR that works."""
     values: dict[str, Any] = {
@@ -123,8 +128,7 @@ async def running_platform(
     """
     database = Database(database_url)
     transport = ObservedTransport(note_call)
-    reached = {"base_url": sandbox.base_url, "webhook_secrets": [sandbox.webhook_secret]}
-    setups = {"sandbox": ProviderSetup(reached, policy_overrides or {}), **beside}
+    setups = {"sandbox": ProviderSetup(reached(sandbox), policy_overrides or {}), **beside}
     providers = [
         replace(
             registry.build(

@@ -35,7 +35,6 @@ class SepaTarget(Target):
     late = frozenset({ProviderOperation.CREATE_PAYOUT})
     not_applicable = {  # noqa: RUF012 - never changed
         "call_after_its_send_right_is_not_sent*": _IN_A_WINDOW,
-        "provider_in_order_passes_every_check": "it is not reached by HTTP, as the check is",
     }
 
     def __init__(self, bank: Bank) -> None:

@@ -15,12 +15,16 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from adapters.stripe.asked import marker
 from recompense.contracts.provider import CreatePayoutCall, MoneyCall, ProviderOperation
 from tests.conformance.targets import Delivery, Effect, Meaning, StandIn, Target
 from tests.support.localstripe import API_KEY, Localstripe, running_localstripe
 
 WEBHOOK_SECRET = "whsec_of_these_tests"
+RETURN_URL = "https://shop.example/paid"
+_ALWAYS_AUTHENTICATES = "4000002760003184"
 _MARK = re.compile(r"/v1/(payment_intents|payouts)/[^/?]+")
 _KINDS = {ProviderOperation.REFUND: "refunds", ProviderOperation.CREATE_PAYOUT: "payouts"}
 _IGNORES_KEYS = "localstripe ignores Idempotency-Key: a key that is sent again makes another effect"
@@ -69,6 +73,7 @@ class StripeTarget(Target):
         super().__init__()
         self.vendor = vendor
         self.base_url = vendor.base_url
+        self.tokens = {**self.tokens, Meaning.ACTION: vendor.card(_ALWAYS_AUTHENTICATES)}
 
     def config(self, base_url: str | None = None) -> dict[str, Any]:
         """An account without search, which localstripe lacks."""
@@ -76,6 +81,7 @@ class StripeTarget(Target):
             "base_url": base_url or self.vendor.base_url,
             "api_key": API_KEY,
             "webhook_secrets": [WEBHOOK_SECRET],
+            "return_url": RETURN_URL,
             "search_available": False,
         }
 
@@ -94,9 +100,17 @@ class StripeTarget(Target):
             and (units := _moved(operation, made)) > 0
         ]
 
+    def act(self, redirect_url: str, *, succeed: bool) -> None:
+        """End localstripe's own authentication, with the key that a browser has."""
+        answer = {"key": "pk_test_of_these_tests", "success": "true" if succeed else "false"}
+        httpx.post(redirect_url, data=answer, trust_env=False).raise_for_status()
+
     def settle(self, call: MoneyCall) -> None:
-        """Let a payout arrive, fail, or come back, by the account it goes to."""
-        assert isinstance(call, CreatePayoutCall)
+        """Let a payout arrive, fail, or come back, by the account it goes to. All else is final at
+        once.
+        """
+        if not isinstance(call, CreatePayoutCall):
+            return
         end = {
             "ba_closed": {"status": "failed", "failure_code": "account_closed"},
             "ba_returned": {"status": "failed", "failure_balance_transaction": "txn_back"},
@@ -140,14 +154,15 @@ class StripeTarget(Target):
 def _moved(operation: ProviderOperation, made: dict[str, Any]) -> int:
     """The units that an object says were moved."""
     units: int = made["amount"]
+    charge = made.get("latest_charge")
+    held = units if charge and charge["status"] == "succeeded" else 0
     if operation is ProviderOperation.AUTHORIZE:
-        charge = made["latest_charge"]
-        return units if charge and charge["status"] == "succeeded" else 0
+        return held
     if operation is ProviderOperation.CAPTURE:
         received: int = made["amount_received"]
         return received
     if operation is ProviderOperation.VOID:
-        return units if made["status"] == "canceled" else 0
+        return held if made["status"] == "canceled" else 0
     return units
 
 

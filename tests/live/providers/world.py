@@ -30,18 +30,30 @@ from tests.support.platform import MERCHANT
 _CALL: TypeAdapter[AnyMoneyCall] = TypeAdapter(AnyMoneyCall)
 _COMES_TRUE_SECONDS = 60
 
+PAYER_MAY_TAKE = {"action_poll_interval_seconds": 1, "action_deadline_seconds": 15}
+"""How long a payer who never comes is waited for in a world's policies."""
+
 JOURNAL = """
 SELECT call, outcome_kind, provider, step FROM journal
 WHERE operation_id = %s ORDER BY created_at, step
 """
 
 
+def on_the_payers_page(stage: Stage, payment: dict[str, Any], succeed: bool) -> None:
+    """Do what the payer does at the address that the payment names."""
+    stage.target.act(payment["next_action"]["url"], succeed=succeed)
+
+
 @dataclass(frozen=True)
 class World:
-    """A live stand-in, and which policies are replaced so that stories end within seconds."""
+    """A live stand-in, and which policies are replaced so that stories end within seconds.
+
+    `payer_acts`: all that happens until a payer has authenticated, or has failed to.
+    """
 
     target: Target
     policies: Mapping[str, Any] = field(default_factory=dict)
+    payer_acts: Callable[[Stage, dict[str, Any], bool], None] = on_the_payers_page
 
 
 WorldFactory = Callable[[Path, str], AbstractContextManager[World]]
@@ -80,6 +92,10 @@ class Stage:
         assert answer.status_code in (200, 201, 202), answer.text
         shown: dict[str, Any] = answer.json()
         return self.until(shown, lambda one: one["status"] not in ("processing", "pending"))
+
+    def finish_action(self, payment: dict[str, Any], *, succeed: bool) -> None:
+        """The payer of a payment that requires an action does it, or fails to."""
+        self.world.payer_acts(self, payment, succeed)
 
     def until(
         self, resource: dict[str, Any], holds: Callable[[dict[str, Any]], bool]

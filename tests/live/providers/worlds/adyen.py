@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.vendors.adyen import AdyenTarget
-from tests.live.providers.world import World, WorldFactory
+from tests.live.providers.world import PAYER_MAY_TAKE, Stage, World, WorldFactory
 from tests.support.adyen.server import running_adyen
 
-_SOON: dict[str, Any] = {"poll_interval_seconds": 1, "action_poll_interval_seconds": 1}
+_SOON: dict[str, Any] = {"poll_interval_seconds": 1, **PAYER_MAY_TAKE}
 POLICIES: dict[str, Any] = {
     "calls": {
         "*": {
@@ -47,11 +47,19 @@ _OF_THE_OTHER = (
 """What has nothing to do with how a modification is named, or needs it named by our key."""
 
 
+def _comes_back(stage: Stage, payment: dict[str, Any], succeed: bool) -> None:
+    """What the payer brings back decides nothing before it is handed in."""
+    url = payment["next_action"]["url"]
+    parameters = stage.target.brings_back(url, succeed=succeed)
+    path = f"/v1/payments/{payment['id']}/complete"
+    stage.api.post(path, {"parameters": parameters}).raise_for_status()
+
+
 @contextlib.contextmanager
 def _adyen(directory: Path, webhook_url: str) -> Iterator[World]:
     with running_adyen(webhook_url=webhook_url) as live:
         live.duplicate = True
-        yield World(AdyenTarget(live), POLICIES)
+        yield World(AdyenTarget(live), POLICIES, payer_acts=_comes_back)
 
 
 @contextlib.contextmanager

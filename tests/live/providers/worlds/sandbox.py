@@ -8,8 +8,10 @@ from pathlib import Path
 
 from tests.conformance.vendors.sandbox import SandboxTarget
 from tests.live.conftest import HASTY
-from tests.live.providers.world import World, WorldFactory
+from tests.live.providers.world import PAYER_MAY_TAKE, World, WorldFactory
 from tests.support.sandbox import running_sandbox
+
+_POLICIES = {**HASTY, "pending": {**HASTY["pending"], "authorize": PAYER_MAY_TAKE}}
 
 
 @contextlib.contextmanager
@@ -21,7 +23,7 @@ def _sandbox(directory: Path, webhook_url: str) -> Iterator[World]:
         payout_delay_ms=300,
     ) as vendor:
         vendor.webhook_mode("duplicate")
-        yield World(SandboxTarget(vendor), HASTY)
+        yield World(SandboxTarget(vendor), _POLICIES)
 
 
 WORLDS: dict[str, WorldFactory] = {"sandbox": _sandbox}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conformance.vendors.stripe import WEBHOOK_SECRET, StripeTarget
-from tests.live.providers.world import World, WorldFactory
+from tests.live.providers.world import PAYER_MAY_TAKE, World, WorldFactory
 from tests.support.localstripe import running_localstripe
 
 _SOON = {"poll_interval_seconds": 0.3, "maximum_poll_interval_seconds": 1, "deadline_seconds": 60}
@@ -23,7 +23,7 @@ _CALL = {
 }
 _POLICIES: dict[str, Any] = {
     "calls": {"*": _CALL, "lookup": {"maximum_attempts": 3}},
-    "pending": {"create_payout": _SOON},
+    "pending": {"authorize": PAYER_MAY_TAKE, "create_payout": _SOON},
     "send_right_seconds": 2,
     "clock_skew_seconds": 0.2,
     "absent_is_final_after_seconds": 1,
