@@ -44,6 +44,9 @@ def _words(command: WorkflowCommand) -> list[str]:
             return [f"activity {command.schedule_activity.activity_type}"]
         case "start_child_workflow_execution":
             return [f"child {command.start_child_workflow_execution.workflow_type}"]
+        case "continue_as_new_workflow_execution":
+            goes_on_as = command.continue_as_new_workflow_execution.workflow_type
+            return [f"continue as new {goes_on_as}"]
         case "update_response":
             answered = command.update_response.HasField("completed")
             return ["update completed" if answered else "update accepted"]
@@ -62,5 +65,4 @@ _PLAIN = {
     "complete_workflow_execution": "complete",
     "fail_workflow_execution": "fail",
     "cancel_workflow_execution": "cancel",
-    "continue_as_new_workflow_execution": "continue as new",
 }
