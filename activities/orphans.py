@@ -78,6 +78,8 @@ async def adopt(
     agrees = journal.write_outcome(work, row, answer)
     outcome = answer.outcome
     if row.step.endswith(journal.ORPHAN_SUFFIX):
+        # An undo has nothing to book beside its outcome.
+        row.booked = row.final
         await _settle_late(work, saga, row)
         return None
     if not isinstance(outcome, Approved | Pending | RequiresAction):

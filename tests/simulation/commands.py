@@ -10,10 +10,10 @@ from tests.simulation.runs import Run, Task
 
 def commands_of(run: Run) -> list[str]:
     """A simulated run in the words of a recorded history."""
-    return [words for task in run.history for words in _of_task(task)]
+    return [words for task in run.history for words in _of_task(task, run)]
 
 
-def _of_task(task: Task) -> list[str]:
+def _of_task(task: Task, run: Run) -> list[str]:
     """A local activity leaves its marker when it has ended. A timer that is canceled in the task
     that started it leaves nothing.
     """
@@ -29,7 +29,7 @@ def _of_task(task: Task) -> list[str]:
             if command.HasField("schedule_local_activity"):
                 local[asked.seq] = asked.activity_type
             elif max(command.start_timer.seq, command.cancel_timer.seq) not in vain:
-                words += _words(command)
+                words += _words(command, run)
     return words
 
 
@@ -37,7 +37,7 @@ def _is_local_end(job: WorkflowActivationJob) -> bool:
     return job.HasField("resolve_activity") and job.resolve_activity.is_local
 
 
-def _words(command: WorkflowCommand) -> list[str]:
+def _words(command: WorkflowCommand, run: Run) -> list[str]:
     kind = command.WhichOneof("variant")
     match kind:
         case "schedule_activity":
@@ -45,8 +45,8 @@ def _words(command: WorkflowCommand) -> list[str]:
         case "start_child_workflow_execution":
             return [f"child {command.start_child_workflow_execution.workflow_type}"]
         case "continue_as_new_workflow_execution":
-            goes_on_as = command.continue_as_new_workflow_execution.workflow_type
-            return [f"continue as new {goes_on_as}"]
+            # What the command leaves out is as it was: the server fills it in.
+            return [f"continue as new {run.workflow_type}"]
         case "update_response":
             answered = command.update_response.HasField("completed")
             return ["update completed" if answered else "update accepted"]
