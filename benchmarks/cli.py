@@ -10,12 +10,13 @@ from rich.console import Console
 
 from benchmarks import report, results
 from benchmarks.bench import OF_THE_BARS, OF_THE_WHOLE, Sizes
-from benchmarks.runner import OF_ANOTHER, PARTS, run_parts
+from benchmarks.runner import OF_ANOTHER, PARTS, Thoroughness, run_parts
 
 app = typer.Typer(
     help="The platform and its controls in one run.", add_completion=False, no_args_is_help=True
 )
 
+SECONDS_OF_A_PART, SECONDS_OF_THE_WHOLE = 2.0, 1.5
 WRONG_USE = 2
 SOMETHING_FAILED = 1
 
@@ -35,8 +36,9 @@ def run(
         int, typer.Option(envvar="BENCH_ROUNDS", min=1, help="Interleaved rounds.")
     ] = 3,
     seconds: Annotated[
-        float, typer.Option(envvar="BENCH_SECONDS", min=0.5, help="Seconds of each measurement.")
-    ] = 2.0,
+        float | None,
+        typer.Option(envvar="BENCH_SECONDS", min=0.5, help="Seconds of each measurement."),
+    ] = None,
     payments: Annotated[
         int | None,
         typer.Option(envvar="BENCH_PAYMENTS", min=1_000, help="Payments that growth fills in."),
@@ -51,7 +53,8 @@ def run(
 ) -> None:
     """Measure, print every figure beside its bar, keep the result and its plots.
 
-    Sizes that are not said: the bars' for parts that are named, smaller ones for the whole.
+    What is not said: the bars' sizes for parts that are named; for the whole smaller ones, and less
+    time for each measurement.
     """
     console = _console()
     named = [name.strip() for name in parts.split(",") if name.strip()]
@@ -62,7 +65,13 @@ def run(
             raise typer.Exit(WRONG_USE)
     usual = OF_THE_BARS if named else OF_THE_WHOLE
     sizes = Sizes(payments or usual.payments, items or usual.items, lines or usual.lines)
-    result = asyncio.run(run_parts(chosen, rounds, seconds, sizes, Console(stderr=True)))
+    thorough = Thoroughness(
+        rounds=rounds,
+        few_rounds=min(rounds, 2) if named else 1,
+        seconds=seconds or (SECONDS_OF_A_PART if named else SECONDS_OF_THE_WHOLE),
+        sizes=sizes,
+    )
+    result = asyncio.run(run_parts(chosen, thorough, Console(stderr=True)))
     console.print(report.table(result))
     for name, why in result.failures.items():
         console.print(f"[bold red]{name} could not be measured:[/] {why}", highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -59,9 +60,17 @@ OF_ANOTHER = frozenset({"latency", "cpu"})
 """Pieces of another part, run only when they are asked for."""
 
 
-async def run_parts(
-    names: Sequence[str], rounds: int, seconds: float, sizes: Sizes, console: Console
-) -> Result:
+@dataclass(frozen=True)
+class Thoroughness:
+    """How many rounds there are, how long each measurement takes, and how much is filled in."""
+
+    rounds: int
+    few_rounds: int
+    seconds: float
+    sizes: Sizes
+
+
+async def run_parts(names: Sequence[str], thorough: Thoroughness, console: Console) -> Result:
     """Run these parts and keep the result after each."""
     result = new_result(names)
     columns = (
@@ -81,13 +90,19 @@ async def run_parts(
                     console.print(f"{name}: {what}", highlight=False)
 
             begun = time.monotonic()
-            await _guarded(name, Bench(result, rounds, seconds, sizes, told), console)
+            await _guarded(name, _bench(result, thorough, told), console)
             took[name] = round(time.monotonic() - begun, 1)
             result.series["seconds"] = took
             result.save()
             progress.advance(task)
     plots.draw(result)
     return result
+
+
+def _bench(result: Result, thorough: Thoroughness, told: Callable[[str], None]) -> Bench:
+    return Bench(
+        result, thorough.rounds, thorough.few_rounds, thorough.seconds, thorough.sizes, told
+    )
 
 
 async def _guarded(name: str, bench: Bench, console: Console) -> None:

@@ -20,8 +20,8 @@ PATIENCE_SECONDS = 120
 
 
 async def measure(bench: Bench) -> None:
-    """Seconds from the command to the tour's first payment, and to the tour's end."""
-    bench.told("a fresh stack and the tour")
+    """Seconds from the command to the tour's first payment. The rest of the tour is for tests."""
+    bench.told("a fresh stack, and the tour up to its first payment")
     with tempfile.TemporaryDirectory(prefix="recompense-bench-") as folder:
         data_dir = Path(folder) / "data"
         begun = time.monotonic()
@@ -37,13 +37,11 @@ async def measure(bench: Bench) -> None:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await _first_payment(data_dir)
                 bench.note("demo.first_payment", time.monotonic() - begun)
-                if await process.wait():
-                    raise RuntimeError(f"the tour ended with status {process.returncode}")
         finally:
-            if process.returncode is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGTERM)
-                await process.wait()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGTERM)
+            # It takes its stack down.
+            await process.wait()
 
 
 async def _first_payment(data_dir: Path) -> None:

@@ -19,7 +19,8 @@ from benchmarks.rounds import Cells, interleaved, warm_up
 from benchmarks.statistics import Spread, percentile, ratios
 from benchmarks.subjects import platform_ask, subjects
 
-LEVELS = (1, 8)
+QUIET, BUSY = 1, 8
+LEVELS = (QUIET, BUSY)
 FEW = 1_000
 FAR = 100_000
 SEALING_SECONDS = 240
@@ -42,14 +43,15 @@ async def measure(bench: Bench) -> None:
         for size in _sizes(bench.sizes.payments):
             await _fill(bench, lab, copies, filled + 1, size)
             filled = size
-            measured[size] = await _measure(bench, lab, asks, f"{size} payments")
+            measured[size] = await _measure(bench, lab, asks, LEVELS, f"{size} payments")
         token = lab.stack.tokens.admin
         spread_out: dict[str, Ask] = {
             "platform": platform_ask([api], token, lambda: filling.HOT_MERCHANT),
             "ten": platform_ask([api], token, _any_of(10)),
             "many": platform_ask([api], token, _any_of(filling.MERCHANTS)),
         }
-        merchants = await _measure(bench, lab, spread_out, f"{bench.sizes.payments} payments")
+        where = f"{bench.sizes.payments} payments"
+        merchants = await _measure(bench, lab, spread_out, (BUSY,), where)
     _note(bench, measured, merchants)
 
 
@@ -58,10 +60,12 @@ def _sizes(most: int) -> list[int]:
     return sorted({FEW, most, *([most // 10] if most > FAR else [])})
 
 
-async def _measure(bench: Bench, lab: Lab, asks: dict[str, Ask], where: str) -> Cells:
+async def _measure(
+    bench: Bench, lab: Lab, asks: dict[str, Ask], levels: tuple[int, ...], where: str
+) -> Cells:
     return await interleaved(
         asks,
-        LEVELS,
+        levels,
         rounds=min(bench.rounds, 2),
         seconds=bench.seconds,
         groups=lab.process_groups(),
@@ -120,9 +124,9 @@ def _note(bench: Bench, measured: dict[int, Cells], merchants: Cells) -> None:
     for figure, cost in (("p50.1", _p50), ("time.8", _time_each)):
         bench.note(f"growth.{figure}", ratios(cost(measured[most]), cost(measured[few])), note)
     bench.note("growth.postgres", _postgres(measured[most], measured[few]), note)
-    hot = [cell.rate for cell in merchants["platform", 8]]
+    hot = [cell.rate for cell in merchants["platform", BUSY]]
     for name in ("ten", "many"):
-        rates = [cell.rate for cell in merchants[name, 8]]
+        rates = [cell.rate for cell in merchants[name, BUSY]]
         bench.note(f"growth.merchants.{name}", ratios(hot, rates), note)
     bench.result.series["growth"] = [
         {"payments": size, "p50_to_bare": _p50(cells), "time_to_bare": _time_each(cells)}
@@ -133,19 +137,23 @@ def _note(bench: Bench, measured: dict[int, Cells], merchants: Cells) -> None:
 def _p50(cells: Cells) -> list[float]:
     """p50 at 1 in flight, as a ratio to bare in the same round."""
     ours, bare = (
-        [percentile(cell.latencies, 50) for cell in cells[name, 1]] for name in ("platform", "bare")
+        [percentile(cell.latencies, 50) for cell in cells[name, QUIET]]
+        for name in ("platform", "bare")
     )
     return [a / b for a, b in zip(ours, bare, strict=True)]
 
 
 def _time_each(cells: Cells) -> list[float]:
     """Time for each authorization at 8 in flight, as a ratio to bare in the same round."""
-    pairs = zip(cells["platform", 8], cells["bare", 8], strict=True)
+    pairs = zip(cells["platform", BUSY], cells["bare", BUSY], strict=True)
     return [bare.rate / ours.rate for ours, bare in pairs]
 
 
 def _postgres(most: Cells, few: Cells) -> Spread:
     """PostgreSQL's CPU for each authorization."""
     return ratios(
-        *([cell.cpu_each("PostgreSQL") for cell in cells["platform", 8]] for cells in (most, few))
+        *(
+            [cell.cpu_each("PostgreSQL") for cell in cells["platform", BUSY]]
+            for cells in (most, few)
+        )
     )

@@ -27,7 +27,7 @@ async def measure(bench: Bench) -> None:
     bench.told("starting the stack")
     cells: dict[tuple[int, int], list[Cell]] = {shape: [] for shape in SHAPES}
     async with open_lab(without=("workers",)) as lab:
-        for turn in range(min(bench.rounds, 2)):
+        for turn in range(bench.few_rounds):
             for workers, apis in SHAPES:
                 bench.told(f"round {turn + 1}: {workers} workers, {apis} API processes")
                 async with _shape(lab, workers, apis) as (ask, groups):

@@ -9,28 +9,29 @@ from benchmarks.rounds import Cells, interleaved, warm_up
 from benchmarks.statistics import ratios
 from benchmarks.subjects import subjects
 
-LEVELS = (1, 8)
+QUIET, BUSY = 1, 8
+LEVELS = (QUIET, BUSY)
 
 
 async def measure(bench: Bench) -> None:
     """The ratios to bare before and after `stack down` and `stack up`."""
     bench.told("starting the stack and bare")
     async with open_lab() as lab:
-        before = await _measure(bench, lab)
+        before = await _measure(bench, lab, (BUSY,))
         bench.told("down and up again")
         await lab.restart()
-        after = await _measure(bench, lab)
-    bench.note("warm.throughput.8.bare", rates(after, "platform", "bare", 8))
-    bench.note("warm.latency.p50.1.bare", latencies(after, "platform", "bare", 1, 50))
+        after = await _measure(bench, lab, LEVELS)
+    bench.note("warm.throughput.8.bare", rates(after, "platform", "bare", BUSY))
+    bench.note("warm.latency.p50.1.bare", latencies(after, "platform", "bare", QUIET, 50))
     bench.note("warm.decay", ratios(_to_bare(after), _to_bare(before)))
 
 
-async def _measure(bench: Bench, lab: Lab) -> Cells:
+async def _measure(bench: Bench, lab: Lab, levels: tuple[int, ...]) -> Cells:
     async with controls(lab, "bare"), subjects(lab, "platform", "bare") as asks:
         await warm_up(asks, bench.told)
         return await interleaved(
             asks,
-            LEVELS,
+            levels,
             rounds=min(bench.rounds, 2),
             seconds=bench.seconds,
             groups=lab.process_groups(),
@@ -39,5 +40,5 @@ async def _measure(bench: Bench, lab: Lab) -> Cells:
 
 
 def _to_bare(cells: Cells) -> list[float]:
-    pairs = zip(cells["platform", 8], cells["bare", 8], strict=True)
+    pairs = zip(cells["platform", BUSY], cells["bare", BUSY], strict=True)
     return [ours.rate / bare.rate for ours, bare in pairs]
