@@ -36,13 +36,17 @@ class Definition:
 
 @dataclass(frozen=True)
 class Reading:
-    """One figure of one run; `low` and `high` are the extremes over its rounds, if it had any."""
+    """One figure of one run; `low` and `high` are the extremes over its rounds, if it had any.
+
+    `smaller`: less was filled in than its bar is for, so the bar does not judge it.
+    """
 
     key: str
     value: float
     low: float | None = None
     high: float | None = None
     note: str = ""
+    smaller: bool = False
 
     @property
     def definition(self) -> Definition:
@@ -51,9 +55,9 @@ class Reading:
 
     @property
     def verdict(self) -> Verdict:
-        """Whether its bar is met; empty when it has none."""
+        """Whether its bar is met; empty when it has none, or is for more than was measured."""
         bar = self.definition.bar
-        if bar is None:
+        if bar is None or self.smaller:
             return ""
         return "met" if bar.holds(self.value) else "missed"
 

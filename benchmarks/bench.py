@@ -39,9 +39,13 @@ class Bench:
     sizes: Sizes
     told: Callable[[str], None]
 
-    def note(self, key: str, value: float | Spread, note: str = "") -> None:
-        """Keep a figure."""
+    def note(
+        self, key: str, value: float | Spread, note: str = "", *, smaller: bool = False
+    ) -> None:
+        """Keep a figure; `smaller`: measured with less than its bar is for."""
         if isinstance(value, Spread):
-            self.result.readings.append(Reading(key, value.value, value.low, value.high, note))
+            self.result.readings.append(
+                Reading(key, value.value, value.low, value.high, note, smaller)
+            )
         else:
-            self.result.readings.append(Reading(key, value, note=note))
+            self.result.readings.append(Reading(key, value, note=note, smaller=smaller))

@@ -122,7 +122,8 @@ def _note(bench: Bench, measured: dict[int, Cells], merchants: Cells) -> None:
     few, most = min(measured), max(measured)
     note = "" if most == OF_THE_BARS.payments else f"with {most:,} payments"
     for figure, cost in (("p50.1", _p50), ("time.8", _time_each)):
-        bench.note(f"growth.{figure}", ratios(cost(measured[most]), cost(measured[few])), note)
+        ratio = ratios(cost(measured[most]), cost(measured[few]))
+        bench.note(f"growth.{figure}", ratio, note, smaller=most < OF_THE_BARS.payments)
     bench.note("growth.postgres", _postgres(measured[most], measured[few]), note)
     hot = [cell.rate for cell in merchants["platform", BUSY]]
     for name in ("ten", "many"):

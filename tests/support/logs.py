@@ -14,8 +14,7 @@ import structlog
 def logged() -> Iterator[Callable[[], str]]:
     """All that was logged so far, by us and by libraries.
 
-    Not by pytest's own capture: that closes its stream while threads still write to it, which ends
-    the interpreter.
+    Not by pytest's own capture: it closes its stream, and the API's thread may still write to it.
     """
     kept = io.StringIO()
     before = structlog.get_config()

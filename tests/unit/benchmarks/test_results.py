@@ -42,6 +42,8 @@ def test_missed_bar_is_said_to_be_missed() -> None:
     assert Reading("throughput.8.bare", 0.79).verdict == "missed"
     assert Reading("throughput.8.bare", 0.81).verdict == "met"
     assert Reading("throughput.8.peer", 0.1).verdict == ""
+    assert Reading("growth.time.8", 1.0).verdict == "met"
+    assert Reading("growth.time.8", 1.0, smaller=True).verdict == ""
 
 
 def test_every_figure_says_what_it_is_and_how_it_is_measured() -> None:
