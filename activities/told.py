@@ -1,12 +1,15 @@
 """Look-ups at providers that tell of an effect by webhook only: what is stored is read, and nobody
 is called.
+
+The provider's own answers are stored too, in the journal. As long as no webhook has said more, what
+was answered still holds: an effect that was acknowledged is not absent because its word is to come.
 """
 
 from __future__ import annotations
 
 from activities.toolbox import Toolbox
 from recompense.contracts.port_extras import ReadsEvents
-from recompense.contracts.provider import Found, ProviderEvent
+from recompense.contracts.provider import Absent, Found, ProviderEvent
 from recompense.contracts.steps import EffectPlan
 from recompense.persistence import journal
 from recompense.persistence.saga_tables import JournalRow, ProviderEventRow
@@ -20,7 +23,7 @@ async def look_up(tools: Toolbox, port: ReadsEvents, plan: EffectPlan) -> Found:
         stored = await work.told_events(
             plan.provider, saga.operation_id, saga.payment_id or saga.operation_id
         )
-    return port.found_in_events(
+    found = port.found_in_events(
         operation=plan.call.operation,
         effect_key=plan.call.effect_key,
         reference=_known_reference(row),
@@ -28,6 +31,10 @@ async def look_up(tools: Toolbox, port: ReadsEvents, plan: EffectPlan) -> Found:
         currency=plan.call.currency,
         events=[_event(event) for event in stored],
     )
+    known = None if row is None or row.final else journal.known_answer(row)
+    if known is not None and isinstance(found.answer, Absent):
+        return Found(answer=known.outcome)
+    return found
 
 
 def _known_reference(row: JournalRow | None) -> str | None:

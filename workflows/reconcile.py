@@ -166,7 +166,9 @@ class ReconcileDailyTrigger:
 
 @workflow.defn(name="RelayReconciliations")
 class RelayReconciliations:
-    """Scheduled: start what was asked for and not started: who made its row may have died."""
+    """Scheduled: start what nobody works on. Who made its row died before it started it, or its run
+    was terminated.
+    """
 
     @workflow.run
     async def run(self) -> int:
@@ -187,13 +189,16 @@ class RelayReconciliations:
 
 
 async def _start(given: ReconcileInput) -> bool:
-    """Start a reconciliation, which goes on by itself. False: it was started before."""
+    """Start a reconciliation, which goes on by itself. False: it runs, or has come to its end.
+
+    One that was terminated has not: a new run loads, compares and ends it as the first would have.
+    """
     try:
         await workflow.start_child_workflow(
             ReconcileProvider.run,
             given,
             id=given.workflow_id,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
             parent_close_policy=workflow.ParentClosePolicy.ABANDON,
             task_timeout=TASK_TIMEOUT,
             search_attributes=of_reconciliation(given.reconciliation_id, given.provider),

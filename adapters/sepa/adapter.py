@@ -13,7 +13,6 @@ from adapters.sepa.config import Party, SepaConfig
 from adapters.sepa.destinations import Destinations
 from adapters.sepa.folder import FolderMailbox
 from adapters.sepa.identifiers import end_to_end_id, file_name, message_id
-from adapters.sepa.sftp import SftpMailbox
 from adapters.sepa.translate import found_in
 from adapters.sepa.xml import MOST_BYTES
 from adapters.transport import ObservedTransport
@@ -62,6 +61,9 @@ class SepaAdapter:
         if config.folder is not None:
             self._mailbox = FolderMailbox(config.folder)
         elif config.sftp is not None:
+            # Its library takes 15 MB of every process that imports it.
+            from adapters.sepa.sftp import SftpMailbox
+
             self._mailbox = SftpMailbox(config.sftp, policies.calls[ProviderOperation.REPORT])
 
     async def authorize(self, call: AuthorizeCall) -> Outcome:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from datetime import timedelta
 from uuid import uuid4
 
@@ -12,6 +14,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import WorkflowIDReusePolicy
+from temporalio.service import RPCError
 
 from recompense.contracts.reconciliation import BreakAction, BreakKind, BreakView
 from recompense.contracts.repairs import REPAIR_UPDATE, RepairAnswered, RepairInput, RepairWord
@@ -60,14 +63,20 @@ async def handed_in(client: Client, repair: RepairInput, word: RepairWord) -> Re
         start.argument,
         **start_options(start, WorkflowIDReusePolicy.ALLOW_DUPLICATE),
     )
-    said: RepairAnswered = await client.execute_update_with_start_workflow(
-        REPAIR_UPDATE,
-        word,
-        start_workflow_operation=operation,
-        id=word.key,
-        result_type=RepairAnswered,
-        rpc_timeout=_PATIENCE,
-    )
+    try:
+        said: RepairAnswered = await client.execute_update_with_start_workflow(
+            REPAIR_UPDATE,
+            word,
+            start_workflow_operation=operation,
+            id=word.key,
+            result_type=RepairAnswered,
+            rpc_timeout=_PATIENCE,
+        )
+    except (RPCError, RPCTimeoutOrCancelledError):
+        # The client left the failure in the operation too, and one that nobody takes is logged.
+        with suppress(RPCError, asyncio.CancelledError):
+            await operation.workflow_handle()
+        raise
     return said
 
 

@@ -178,6 +178,23 @@ async def test_reconciliation_that_runs_is_not_started_again(platform: Platform,
     await eventually(lambda: none_is(platform, "running"))
 
 
+async def test_reconciliation_that_was_terminated_is_carried_on(
+    platform: Platform, day: date
+) -> None:
+    await captured(platform)
+    given = await begin(platform.database, new_id(IdPrefix.RECONCILIATION), **asked(day))
+    await start(platform.client, given)
+    await platform.client.get_workflow_handle(given.workflow_id).terminate()
+    await platform.rows_changed(
+        "UPDATE reconciliations SET created_at = created_at - interval '1 minute'"
+    )
+    assert await relayed(platform) == 1
+    settle(platform, day)
+    await eventually(lambda: none_is(platform, "running"))
+    assert await none_is(platform, "failed")
+    await assert_settled_once(platform)
+
+
 def asked(day: date) -> dict[str, Any]:
     return {"provider": "sandbox", "report_date": day, "requested_by": "finance"}
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.service import RPCError
 
-from recompense.contracts.reconciliation import BreakAction, BreakView
+from recompense.contracts.reconciliation import BreakAction, BreakKind, BreakView
+from recompense.contracts.repairs import RepairInput, RepairWord
 from recompense.contracts.search_attributes import NEEDS_ATTENTION, OPERATION_ID, PROVIDER
 from recompense.desk import repairs
 from recompense.domain.failures import Refused
@@ -214,3 +217,19 @@ async def test_another_action_takes_the_place_of_a_look_up(platform: Platform, d
     assert await repair(platform, break_id).result() == "resolved: accept by chief"
     assert await state_is(platform, saga, "parked")
     waiting.cancel()
+
+
+async def test_word_that_temporal_does_not_take_is_told_once_and_logs_nothing(
+    platform: Platform, caplog: pytest.LogCaptureFixture
+) -> None:
+    elsewhere = Client(
+        platform.client.service_client,
+        namespace="nobody-has-made-it",
+        data_converter=platform.client.data_converter,
+    )
+    nothing = RepairInput(break_id="brk_none", provider="sandbox", kind=BreakKind.LATE)
+    word = RepairWord(key="a word", action=BreakAction.ACCEPT, actor="finance", reason="agreed")
+    with pytest.raises(RPCError):
+        await repairs.handed_in(elsewhere, nothing, word)
+    gc.collect()
+    assert "never retrieved" not in caplog.text

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import httpx
@@ -66,6 +67,18 @@ def slowly(stage: Stage, payment: dict[str, Any], seconds: float) -> Fault:
     slow = Fault("details", "slow", 1, payment["id"], seconds)
     target.live.vendor.faults.append(slow)
     return slow
+
+
+@contextmanager
+def told_nothing(stage: Stage) -> Iterator[None]:
+    """The vendor's webhooks go nowhere until this block ends; what it owes is sent again then."""
+    target = stage.target
+    assert isinstance(target, AdyenTarget)
+    told_to, target.live.webhook_url = target.live.webhook_url, "http://127.0.0.1:9/"
+    try:
+        yield
+    finally:
+        target.live.webhook_url = told_to
 
 
 def handed_over(stage: Stage) -> int:
@@ -226,19 +239,14 @@ def test_payer_who_acts_while_the_saga_gives_up_is_taken_back(stage: Stage) -> N
 @needs(*HANDED_OVER)
 def test_payer_whose_answer_nobody_knows_is_undone_when_the_saga_gives_up(stage: Stage) -> None:
     """What was handed over may have authorized, though nothing has told so yet."""
-    target = stage.target
-    assert isinstance(target, AdyenTarget)
     payment = asked_to_act(stage)
-    told_to, target.live.webhook_url = target.live.webhook_url, "http://127.0.0.1:9/"
-    try:
+    with told_nothing(stage):
         stage.meets("reset_after", times=-1)
         completed(stage, payment, brought_back(stage, payment), wait=0)
         eventually(lambda: stage.proxy.fired > 0)
         asyncio.run(_cancel(stage, payment))
         eventually(lambda: ("authorize.undo",) in stage.rows(STEPS, payment["id"]))
         stage.meets("none")
-    finally:
-        target.live.webhook_url = told_to
     stage.until(payment, lambda one: one["status"] == "failed")
     assert [step for step, _ in stage.effects(payment["id"])] == ["authorize", "void"]
     assert stage.rows(STEPS, payment["id"]) == [("authorize",), ("authorize.undo",)]
