@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,3 +51,39 @@ def test_any_text_is_taken(text: str) -> None:
 def test_our_own_ids_are_never_taken_for_one(prefix: IdPrefix) -> None:
     assert not holds_card_number(new_id(prefix))
     assert not holds_card_number(f"{prefix}_01234567890123456789012345")
+
+
+@given(st.uuids(), st.sampled_from(["{}", "order {}", "ord_{}:1", "{}, then 12 34"]))
+def test_uuids_are_never_taken_for_one(uuid: UUID, form: str) -> None:
+    for written in (str(uuid), uuid.hex, str(uuid).upper(), uuid.hex * 2):
+        text = form.format(written)
+        assert not holds_card_number(text)
+        assert without_card_numbers(text) == text
+
+
+def test_uuid_whose_digits_pass_luhn_is_not_one() -> None:
+    assert not holds_card_number("abcdef42-4242-4242-4242-42424242abcd")
+    assert not holds_card_number("42424242-4242-4242-4242-424242424242")
+    assert not holds_card_number("abcd4242424242424242abcdabcdabcd")
+
+
+@given(NUMBERS)
+def test_number_beside_an_id_is_found_and_the_id_stays(number: str) -> None:
+    uuid = "c0ffee00-0000-4000-8000-00000000cafe"
+    text = f"{number} {uuid} {number}"
+    assert without_card_numbers(text) == f"{HIDDEN} {uuid} {HIDDEN}"
+
+
+@pytest.mark.parametrize(
+    "track",
+    [
+        "4242424242424242D25121010000012345678",
+        "4242424242424242D2512101000001234567F",
+        "%B4242424242424242^SOMEBODY/A^25121010000012345678",
+        "4242424242424242D251210100000123",
+        "4242424242424242d251210100000123",
+    ],
+)
+def test_magnetic_stripes_are_found(track: str) -> None:
+    assert holds_card_number(track)
+    assert "424242424242" not in without_card_numbers(track)

@@ -92,11 +92,14 @@ class Vendor:
     lock: threading.RLock = field(default_factory=threading.RLock)
     _due: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
     _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    _prefix: str = field(default_factory=lambda: uuid4().hex[:8].upper())
+    _prefix: str = field(default_factory=lambda: uuid4().hex[:7].upper())
 
     def new_psp(self) -> str:
-        """A reference of sixteen letters and digits, of this stand-in alone."""
-        return f"{self._prefix}{next(self._numbers):08d}"
+        """A reference of sixteen letters and digits, of this stand-in alone.
+
+        The letter before the number keeps it from passing for a card number by chance.
+        """
+        return f"{self._prefix}K{next(self._numbers):08d}"
 
     def fault(self, operation: str, reference: str) -> Fault | None:
         """The next armed fault that this call meets."""
