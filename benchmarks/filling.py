@@ -33,10 +33,13 @@ FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = ANY (i.indkey)
 WHERE i.indisunique AND c.relnamespace = 'public'::regnamespace GROUP BY c.relname, i.indexrelid
 """
-_SEALED = """
+_AT_REST = """
 SELECT NOT EXISTS (
     SELECT FROM ledger_postings
     WHERE created >= coalesce((SELECT max(through) FROM ledger_seals), '0'::xid8))
+AND NOT EXISTS (
+    SELECT FROM ledger_seals
+    WHERE through > coalesce((SELECT max(through) FROM ledger_snapshots), '0'::xid8))
 """
 
 
@@ -215,7 +218,7 @@ def fill_merchants(connection: psycopg.Connection, count: int = MERCHANTS) -> No
     )
 
 
-def is_sealed(connection: psycopg.Connection) -> bool:
-    """Whether the sealer has nothing left to do."""
-    row = connection.execute(_SEALED).fetchone()
+def is_at_rest(connection: psycopg.Connection) -> bool:
+    """Whether all is sealed, and the newest snapshots are as of the newest seal."""
+    row = connection.execute(_AT_REST).fetchone()
     return bool(row and row[0])

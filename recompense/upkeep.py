@@ -28,9 +28,7 @@ log = structlog.get_logger("recompense.upkeep")
 
 SNAPSHOT_SECONDS = 60.0
 _PATIENCE = text("SET LOCAL statement_timeout = '60s'")
-"""A snapshot reads all that came since the last one: after a long outage that takes its time, and a
-snapshot that were cut off would have more to read the next time.
-"""
+"""A round of snapshots that were cut off would be begun again, for ever."""
 
 
 async def keep_sealing(engine: AsyncEngine, interval_seconds: float) -> None:
@@ -48,11 +46,16 @@ async def keep_sealing(engine: AsyncEngine, interval_seconds: float) -> None:
                 await seal_once(connection)
             if since_snapshot >= SNAPSHOT_SECONDS:
                 since_snapshot = 0.0
-                async with engine.begin() as connection:
-                    await connection.execute(_PATIENCE)
-                    await snapshot_once(connection)
+                while await _snapshots_taken(engine):
+                    pass
         except (SQLAlchemyError, OSError, InvariantBroken) as error:
             log.warning("sealing has to wait", error=type(error).__name__)
+
+
+async def _snapshots_taken(engine: AsyncEngine) -> bool:
+    async with engine.begin() as connection:
+        await connection.execute(_PATIENCE)
+        return await snapshot_once(connection) > 0
 
 
 @asynccontextmanager

@@ -27,6 +27,8 @@ BLOCK_SIZE = 2_000
 """How many postings a block holds at most; the postings of one transaction are never parted."""
 SNAPSHOT_EVERY = 5_000
 """After how many sealed postings snapshots are taken: about so many entries a balance sums."""
+SNAPSHOT_MOST = 50_000
+"""How many postings one round of snapshots takes in at most, unless a single seal holds more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +79,29 @@ VALUES (:number, CAST(:starts AS xid8), CAST(:through AS xid8), :postings, :last
         :digest, :leaves, pg_current_xact_id(), :observed_at)
 """)
 
-_UNSNAPSHOT = text("""
-SELECT coalesce(sum(postings), 0) AS postings FROM ledger_seals
-WHERE through > coalesce((SELECT through FROM ledger_snapshots ORDER BY through DESC LIMIT 1),
-                         CAST('0' AS xid8))
-""")
+_SINCE = """
+SELECT coalesce((SELECT through FROM ledger_snapshots ORDER BY through DESC LIMIT 1),
+                CAST('0' AS xid8)) AS through
+"""
 
-_SNAPSHOT = text("""
-WITH seal AS (SELECT through, last_at FROM ledger_seals ORDER BY number DESC LIMIT 1),
+_UNSNAPSHOT = text(f"""
+SELECT coalesce(sum(postings), 0) AS postings FROM ledger_seals WHERE through > ({_SINCE})
+""")  # noqa: S608 - constants
+
+# The count has all of it read before the first row is written. Read one by one, each look-up would
+# pass by what this very statement has written, as long as statistics call the table empty: the cost
+# would be the square of the accounts.
+_SNAPSHOT = text(f"""
+WITH since AS ({_SINCE}),
+seal AS (
+    SELECT through, last_at FROM (
+        SELECT number, through, last_at, sum(postings) OVER (ORDER BY number) AS postings,
+               row_number() OVER (ORDER BY number) AS place
+        FROM ledger_seals WHERE through > (SELECT through FROM since)
+    ) AS waiting
+    WHERE postings <= :most OR place = 1
+    ORDER BY number DESC LIMIT 1
+),
 moved AS (
     SELECT e.account, e.currency,
            sum(posted) FILTER (WHERE direction = 'debit') AS debits_posted,
@@ -93,23 +110,25 @@ moved AS (
            sum(pending) FILTER (WHERE direction = 'credit') AS credits_pending
     FROM ledger_postings p JOIN ledger_entries e ON e.posting_id = p.id
     WHERE p.created < (SELECT through FROM seal)
-      AND p.created >= coalesce(
-          (SELECT through FROM ledger_snapshots ORDER BY through DESC LIMIT 1), CAST('0' AS xid8))
+      AND p.created >= (SELECT through FROM since)
     GROUP BY e.account, e.currency
+),
+totals AS MATERIALIZED (
+    SELECT moved.account, moved.currency, seal.through, seal.last_at,
+           coalesce(moved.debits_posted, 0) + coalesce(last.debits_posted, 0),
+           coalesce(moved.credits_posted, 0) + coalesce(last.credits_posted, 0),
+           coalesce(moved.debits_pending, 0) + coalesce(last.debits_pending, 0),
+           coalesce(moved.credits_pending, 0) + coalesce(last.credits_pending, 0)
+    FROM seal CROSS JOIN moved LEFT JOIN LATERAL (
+        SELECT * FROM ledger_snapshots s
+        WHERE s.account = moved.account AND s.currency = moved.currency
+        ORDER BY s.through DESC LIMIT 1
+    ) AS last ON true
 )
 INSERT INTO ledger_snapshots (account, currency, through, last_at, debits_posted, credits_posted,
                               debits_pending, credits_pending)
-SELECT moved.account, moved.currency, seal.through, seal.last_at,
-       coalesce(moved.debits_posted, 0) + coalesce(last.debits_posted, 0),
-       coalesce(moved.credits_posted, 0) + coalesce(last.credits_posted, 0),
-       coalesce(moved.debits_pending, 0) + coalesce(last.debits_pending, 0),
-       coalesce(moved.credits_pending, 0) + coalesce(last.credits_pending, 0)
-FROM seal CROSS JOIN moved LEFT JOIN LATERAL (
-    SELECT * FROM ledger_snapshots s
-    WHERE s.account = moved.account AND s.currency = moved.currency
-    ORDER BY s.through DESC LIMIT 1
-) AS last ON true
-""")
+SELECT * FROM totals WHERE (SELECT count(*) FROM totals) > 0
+""")  # noqa: S608 - constants
 
 
 async def seal_once(connection: AsyncConnection, *, block_size: int = BLOCK_SIZE) -> Seal | None:
@@ -140,11 +159,14 @@ async def seal_once(connection: AsyncConnection, *, block_size: int = BLOCK_SIZE
     return Seal(block.number, len(postings), digest, more=through < horizon.oldest_open)
 
 
-async def snapshot_once(connection: AsyncConnection, *, every: int = SNAPSHOT_EVERY) -> int:
+async def snapshot_once(
+    connection: AsyncConnection, *, every: int = SNAPSHOT_EVERY, most: int = SNAPSHOT_MOST
+) -> int:
     """Take snapshots of all accounts that have moved, when `every` postings were sealed since the
-    last ones.
+    last ones: as of the end of the newest seal up to which no more than `most` are.
 
-    Returns how many were taken. Call it after `seal_once`, in a transaction of its own.
+    Returns how many were taken; where it took any, more may be due. Call it after `seal_once`, in a
+    transaction of its own.
     """
     locked = text(f"SELECT pg_try_advisory_xact_lock({SEALER_LOCK})")
     if not (await connection.execute(locked)).scalar_one():
@@ -152,7 +174,7 @@ async def snapshot_once(connection: AsyncConnection, *, every: int = SNAPSHOT_EV
     waiting = (await connection.execute(_UNSNAPSHOT)).scalar_one()
     if waiting == 0 or waiting < every:
         return 0
-    return (await connection.execute(_SNAPSHOT)).rowcount
+    return (await connection.execute(_SNAPSHOT, {"most": most})).rowcount
 
 
 async def read_block(connection: AsyncConnection, block: Block) -> list[SealedPosting]:

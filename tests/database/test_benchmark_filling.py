@@ -68,11 +68,11 @@ async def test_filled_ledger_is_in_order(
     engine: AsyncEngine, database_url: str, payment: str
 ) -> None:
     filled(database_url, payment, (1, COPIES))
-    await seal(engine)
+    await seal(engine, snapshot=True)
     report = await verified(engine)
     assert report.in_order, report.first_wrong
     with psycopg.connect(database_url) as connection:
-        assert filling.is_sealed(connection)
+        assert filling.is_at_rest(connection)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,13 @@ def test_half_of_the_copies_are_the_hot_merchants(database_url: str, payment: st
     assert one(database_url, named) == COPIES + 1
 
 
-def test_unsealed_ledger_is_seen(database_url: str, payment: str) -> None:
-    with psycopg.connect(database_url) as connection:
-        assert not filling.is_sealed(connection)
+async def test_ledger_that_waits_for_a_seal_or_for_snapshots_is_seen(
+    engine: AsyncEngine, database_url: str, payment: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        assert not filling.is_at_rest(connection)
+        await seal(engine)
+        assert not filling.is_at_rest(connection)
 
 
 def test_filling_tells_how_far_it_is(

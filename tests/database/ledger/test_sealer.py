@@ -7,8 +7,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recompense.domain.failures import InvariantBroken
-from recompense.persistence import ledger
-from recompense.persistence.sealer import Seal, seal_once, snapshot_once
+from recompense.persistence import ledger, watch_sql
+from recompense.persistence.sealer import _SNAPSHOT, Seal, seal_once, snapshot_once
 from tests.database.ledger.steps import authorized, post, seal, tamper, verified
 
 
@@ -102,6 +102,68 @@ async def test_snapshots_are_taken_once_enough_is_sealed(engine: AsyncEngine) ->
         assert await snapshot_once(connection, every=4) == 0
         assert await snapshot_once(connection, every=3) == 2
         assert await snapshot_once(connection, every=3) == 0
+
+
+async def test_backlog_of_snapshots_is_taken_in_rounds(engine: AsyncEngine) -> None:
+    for number in range(5):
+        await post(engine, authorized(f"pay_{number}", 10**number))
+    await seal(engine, block_size=1)
+    rounds = 0
+    while await _snapshots_taken(engine, most=2):
+        rounds += 1
+        async with engine.connect() as connection:
+            [balance] = await ledger.balances(connection, "provider:sandbox:clearing")
+            watched = await connection.execute(text(watch_sql.TRIAL_BALANCE))
+        assert balance.debits_pending == 11_111
+        assert watched.all() == []
+    assert rounds == 3
+    assert (await verified(engine)).in_order
+
+
+async def test_seal_larger_than_a_round_of_snapshots_is_taken_whole(engine: AsyncEngine) -> None:
+    async with engine.begin() as connection:
+        for number in range(3):
+            await ledger.post(connection, authorized(f"pay_{number}", 1))
+    await seal(engine)
+    assert await _snapshots_taken(engine, most=1) == 2
+    assert await _snapshots_taken(engine, most=1) == 0
+
+
+async def _snapshots_taken(engine: AsyncEngine, *, most: int) -> int:
+    async with engine.begin() as connection:
+        return await snapshot_once(connection, every=1, most=most)
+
+
+MANY = 4_000
+MANY_MERCHANTS = f"""
+WITH posted AS (
+    INSERT INTO ledger_postings (posting_key, operation_id, payment_id, lines)
+    SELECT 'pay_' || i || ':authorize:1', 'pay_' || i, 'pay_' || i, 1
+    FROM generate_series(1, {MANY}) AS i RETURNING id, created, at
+)
+INSERT INTO ledger_transfers (posting_id, line, debit, credit, amount, currency, phase,
+                              created, at)
+SELECT id, 1, 'provider:sandbox:clearing', 'merchant:' || id || ':pending', 1, 'EUR', 'pending',
+       created, at
+FROM posted
+"""  # noqa: S608 - a constant
+
+
+async def test_first_snapshots_of_many_accounts_cost_no_square_of_them(engine: AsyncEngine) -> None:
+    """Statistics that call the table empty let the planner read it from end to end for each one."""
+    await tamper(engine, MANY_MERCHANTS)
+    async with engine.connect() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("VACUUM ANALYZE ledger_snapshots"))
+    await seal(engine, block_size=MANY)
+    async with engine.begin() as connection:
+        explained = await connection.execute(
+            text(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {_SNAPSHOT}"), {"most": MANY}
+        )
+        [plan] = explained.scalar_one()
+        taken = await connection.execute(text("SELECT count(*) FROM ledger_snapshots"))
+        assert taken.scalar_one() == MANY + 1
+    assert plan["Plan"]["Shared Hit Blocks"] < 12 * MANY
 
 
 async def test_posting_right_where_a_snapshot_ends_is_counted_once(engine: AsyncEngine) -> None:
