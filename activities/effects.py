@@ -141,10 +141,14 @@ class ProviderActivities:
     async def pull(self, plan: EffectPlan) -> EffectAnswer:
         """Ask the provider for the present state of an effect, whatever the journal knows.
 
-        Raises `OutcomeUnknown` while the provider shows nothing: an event about it came early.
+        Raises `OutcomeUnknown` while the provider shows nothing: an event about it came early. Of
+        one that was acknowledged, and tells its end by webhook, what the journal knows is answered.
         """
         answer = await self._look_up(plan, plan.lookup)
         if isinstance(answer.outcome, Absent):
+            known = await self._acknowledged(plan)
+            if known is not None:
+                return known
             raise failed_try(OutcomeUnknown("The provider shows nothing of it yet."), plan.lookup)
         return answer
 
@@ -261,10 +265,20 @@ class ProviderActivities:
     ) -> EffectAnswer:
         """Look up, and note a look-up without an answer in the journal, for whoever is asked."""
         try:
-            return await self._look_up(plan, policy)
+            answer = await self._look_up(plan, policy)
         except ApplicationError:
             await self._lay_down(plan, NO_TRY, calls)
             raise
+        known = await self._acknowledged(plan) if isinstance(answer.outcome, Absent) else None
+        if known is None:
+            return answer
+        return known.model_copy(update={"source": AnswerSource.LOOKUP})
+
+    async def _acknowledged(self, plan: EffectPlan) -> EffectAnswer | None:
+        """What still holds of an effect whose provider tells by webhook, and has not told yet."""
+        if not isinstance(innermost(self._port(plan)), ReadsEvents) or self._collects(plan):
+            return None
+        return await told.acknowledged(self._tools, plan)
 
     async def _look_up(self, plan: EffectPlan, policy: CallPolicy) -> EffectAnswer:
         try:

@@ -100,6 +100,8 @@ class ProviderEventActivities:
     async def _apply(
         self, work: Work, operation: Operation, row: JournalRow, apply: ApplyEvent
     ) -> EventApplied:
+        if apply.answer.source is AnswerSource.JOURNAL:
+            return EventApplied(detail="nothing new")
         present = operation.attempt == row.attempt
         waits = present and operation.attempt_state == AttemptState.OPEN
         if waits and not row.booked:

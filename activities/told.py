@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from activities.toolbox import Toolbox
 from recompense.contracts.port_extras import ReadsEvents
-from recompense.contracts.provider import Absent, Found, ProviderEvent
-from recompense.contracts.steps import EffectPlan
+from recompense.contracts.provider import Found, ProviderEvent
+from recompense.contracts.steps import EffectAnswer, EffectPlan
 from recompense.persistence import journal
 from recompense.persistence.saga_tables import JournalRow, ProviderEventRow
 
@@ -23,7 +23,7 @@ async def look_up(tools: Toolbox, port: ReadsEvents, plan: EffectPlan) -> Found:
         stored = await work.told_events(
             plan.provider, saga.operation_id, saga.payment_id or saga.operation_id
         )
-    found = port.found_in_events(
+    return port.found_in_events(
         operation=plan.call.operation,
         effect_key=plan.call.effect_key,
         reference=_known_reference(row),
@@ -31,10 +31,13 @@ async def look_up(tools: Toolbox, port: ReadsEvents, plan: EffectPlan) -> Found:
         currency=plan.call.currency,
         events=[_event(event) for event in stored],
     )
-    known = None if row is None or row.final else journal.known_answer(row)
-    if known is not None and isinstance(found.answer, Absent):
-        return Found(answer=known.outcome)
-    return found
+
+
+async def acknowledged(tools: Toolbox, plan: EffectPlan) -> EffectAnswer | None:
+    """What the provider has answered, where it owes its final word. None: it owes none."""
+    async with tools.store.work() as work:
+        row = await journal.read(work, journal.position(plan))
+    return None if row is None or row.final else journal.known_answer(row)
 
 
 def _known_reference(row: JournalRow | None) -> str | None:

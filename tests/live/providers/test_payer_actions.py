@@ -287,6 +287,27 @@ def test_payer_s_word_that_is_applied_after_the_end_calls_nobody(stage: Stage) -
     assert status == "ignored"
 
 
+@needs(*HANDED_OVER)
+def test_payer_who_never_came_back_is_not_undone_when_the_check_asks_again(stage: Stage) -> None:
+    payment = asked_to_act(stage)
+    asyncio.run(_cancel(stage, payment))
+    stage.until(payment, lambda one: one["status"] == "failed")
+    before = len(stage.proxy.seen)
+    check = ProviderEvent(
+        provider="adyen",
+        event_id=f"check-{payment['id']}",
+        event_type="balance_check",
+        object_reference=None,
+        operation_id=payment["id"],
+        effect_key=f"{payment['id']}:authorize:1",
+        occurred_at=None,
+        payload={},
+    )
+    assert asyncio.run(_applied(stage, check)) == "nothing new"
+    assert len(stage.proxy.seen) == before
+    assert stage.rows(ORPHANED, payment["id"]) == []
+
+
 async def _applied(stage: Stage, event: ProviderEvent) -> str:
     database = Database(stage.api.database_url)
     async with database.transaction() as session:
