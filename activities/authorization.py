@@ -24,6 +24,7 @@ from activities.bookings import (
 from activities.legs import next_leg
 from activities.plans import grant, plan, plan_of_row
 from activities.routing import ailing, route
+from activities.standing import standing
 from activities.steps import begin_record, begin_release, decline_of, failure_of, finish
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.provider import (
@@ -48,7 +49,7 @@ from recompense.contracts.steps import (
 )
 from recompense.contracts.views import PaymentView
 from recompense.domain.effects import effect_key
-from recompense.domain.failures import Refused
+from recompense.domain.failures import InvariantBroken, Refused
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.domain.states import CaptureStatus, PaymentStatus
 from recompense.ledger import templates
@@ -80,6 +81,8 @@ class AuthorizationActivities:
         async def decide(work: Work, admission: Admission) -> None:
             now, terms = await _free_to_pay(work, admit)
             attempt = admission.attempt
+            if await standing(work, admit.ref(), CAPTURE_STEP, attempt) is not None:
+                raise InvariantBroken(f"an earlier capture of {admit.payment_id} stands")
             admission.route = await admission.kept_route(STEP) or route(
                 self._tools,
                 admit.provider,
@@ -323,6 +326,7 @@ async def _payment_for(work: Work, admit: AuthorizeInput, provider: str, fresh: 
     if payment is not None:
         set_payment_status(payment, PaymentStatus.PROCESSING)
         payment.failure, payment.provider = None, provider
+        payment.authorization_closed = False
         return payment
     payment = Payment(
         id=admit.payment_id,

@@ -29,7 +29,8 @@ from recompense.domain.failures import (
     ProviderUnavailable,
 )
 from recompense.persistence import journal
-from recompense.persistence.batch_tables import PayoutBatchItem
+from recompense.persistence.batch_tables import PayoutBatchItem, PayoutBatchRow
+from recompense.persistence.saga_tables import JournalRow
 from recompense.persistence.work import Work
 
 _WITHDRAWN = Declined(code="payout_canceled", message="It was canceled.")
@@ -65,6 +66,22 @@ async def cancel(tools: Toolbox, plan: EffectPlan, call: CancelPayoutCall) -> Ou
             by_this = item.withdrawn_by == call.effect_key
             return Approved(reference=item.reference) if by_this else _NOTHING_LEFT
     return await tools.providers.port(plan.provider).cancel_payout(call)
+
+
+async def may_be_given_up(work: Work, row: JournalRow) -> bool:
+    """Whether a person's word that a payout never happens can be kept.
+
+    An instruction that waits for its window is taken out with it. One that stands in a file which
+    has not gone yet will still be paid.
+    """
+    item = await work.get(PayoutBatchItem, row.effect_key, lock=True)
+    if item is None or item.status == "withdrawn":
+        return True
+    if item.status == "collected":
+        item.status, item.withdrawn_by = "withdrawn", row.effect_key
+        return True
+    batch = await work.get(PayoutBatchRow, item.batch_id)
+    return batch is not None and batch.status == "sent"
 
 
 async def look_up(tools: Toolbox, plan: EffectPlan) -> Found:

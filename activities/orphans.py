@@ -170,8 +170,9 @@ async def _follow(
 ) -> None:
     """Let the payment follow what nothing can take back.
 
-    A void that stands moves no money: the payment is voided, and nobody has to decide. What a
-    capture has taken is kept of the hold until a person has decided.
+    A void that stands moves no money: the payment is voided, and nobody has to decide. One that
+    took its own attempt's authorization back says nothing of the present one. What a capture has
+    taken is kept of the hold until a person has decided.
     """
     call = journal.call_of(row)
     if not isinstance(call, VoidCall | CaptureCall) or not isinstance(outcome, Approved):
@@ -179,6 +180,8 @@ async def _follow(
     payment = await locked_payment(work, saga)
     if isinstance(call, VoidCall):
         orphan.status, orphan.settled_at = "adopted", work.clock
+        if row.step.endswith(_UNDO_SUFFIX):
+            return
     elif uncaptured(payment) >= call.amount:
         orphan.reserved = call.amount
         reserve_capture(payment, call.amount)

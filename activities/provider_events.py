@@ -113,6 +113,7 @@ class ProviderEventActivities:
                 signal=operation.saga_id,
                 word=_word(apply),
             )
+        row = await _as_taken_up(work, operation, row)
         paid = row.booked and row.outcome_kind == "approved"
         if operation.kind == SagaKind.PAYOUT and row.step == "payout" and paid:
             # A payout that was given up as absent or declined has no later life: news of it is an
@@ -167,6 +168,22 @@ class ProviderEventActivities:
             return tuple(
                 ProviderEventInput(provider=row.provider, event_id=row.event_id) for row in found
             )
+
+
+async def _as_taken_up(work: Work, operation: Operation, row: JournalRow) -> JournalRow:
+    """The row by which a later attempt has taken this effect up: what becomes of it is that one's.
+
+    The provider knows it by the first key for ever. An effect that nobody took up is its own row.
+    """
+    orphan = await work.orphan_of(row)
+    if orphan is None or orphan.status != "adopted":
+        return row
+    for attempt in range(operation.attempt, row.attempt, -1):
+        for later in await work.forward_effects(row.saga_id, attempt):
+            same = (later.outcome or {}).get("reference") == orphan.outcome["reference"]
+            if later.step == row.step and same:
+                return later
+    return row
 
 
 def _word(apply: ApplyEvent) -> ProviderWord:

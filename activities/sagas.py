@@ -5,13 +5,14 @@ from __future__ import annotations
 from temporalio import activity
 
 from activities.boundary import try_again
+from activities.collecting import may_be_given_up
 from activities.orphans import undo_call, undo_step
 from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
 from activities.standing import forget
 from activities.toolbox import Toolbox, current_run
 from recompense.contracts.port_extras import CompletesActions, innermost
-from recompense.contracts.provider import Absent, Approved
+from recompense.contracts.provider import Absent, Approved, ProviderOperation
 from recompense.contracts.sagas import Resolution, ResolveDecision, SagaRef, Verdict
 from recompense.contracts.steps import (
     AnswerSource,
@@ -200,6 +201,8 @@ class SagaActivities:
             )
             row = await journal.require(work, where)
             given = _answer_of(resolve.resolution)
+            if given is not None and not await self._may_hold(work, row, given):
+                given = None
             if given is not None:
                 # What became known meanwhile wins over what a person believed: the row says which.
                 journal.write_outcome(work, row, given)
@@ -214,6 +217,13 @@ class SagaActivities:
                 await work.show_attention(resolve.saga)
             answer = journal.known_answer(row) if row.final else None
             return Resolved(verdict=standing.verdict, answer=answer)
+
+    async def _may_hold(self, work: Work, row: JournalRow, given: EffectAnswer) -> bool:
+        """Whether a person's word may become the outcome. One that cannot is as good as "retry"."""
+        absent = isinstance(given.outcome, Absent)
+        collects = self._tools.providers.capabilities(row.provider).batch_payouts
+        pays = journal.call_of(row).operation is ProviderOperation.CREATE_PAYOUT
+        return not (absent and collects and pays) or await may_be_given_up(work, row)
 
     @activity.defn(name="saga.forget_orphans")
     async def forget_orphans(self, told: ForgetOrphans) -> None:

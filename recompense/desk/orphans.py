@@ -21,6 +21,8 @@ from recompense.domain.failures import Refused
 from recompense.domain.states import SagaState
 from recompense.persistence import journal
 
+_CAPTURE_STEP = "capture"
+
 
 async def forget(client: Client, story: Story, resolution: Resolution) -> None:
     """Let our books go of what was undone at the provider, and audit who said so.
@@ -63,9 +65,17 @@ def check_answer(story: Story, decision: ResolveDecision) -> None:
         )
 
 
+def has_charged_the_payer(story: Story) -> bool:
+    """Whether an automatic capture stands whose authorization was taken back. Its next attempt
+    would authorize and capture anew.
+    """
+    of_authorization = story.operation.kind == SagaKind.AUTHORIZE
+    return of_authorization and any(orphan.step == _CAPTURE_STEP for orphan in story.orphans)
+
+
 def _may_be_kept(story: Story) -> bool:
     """Whether the saga's next attempt takes up an effect that stands, instead of making its own."""
-    if story.operation.saga_state != SagaState.FAILED:
+    if story.operation.saga_state != SagaState.FAILED or has_charged_the_payer(story):
         return False
     undos = {
         (row.step, row.attempt): row

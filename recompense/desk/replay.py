@@ -29,6 +29,7 @@ from recompense.contracts.words import AnySagaInput
 from recompense.desk import rows
 from recompense.desk.executions import Execution, answered, best, describe_all
 from recompense.desk.forecast import Forecast, ReplayEffect, forecast
+from recompense.desk.orphans import has_charged_the_payer
 from recompense.desk.resets import pending_point, start_point
 from recompense.desk.rows import Story
 from recompense.domain.failures import Refused
@@ -97,6 +98,10 @@ async def replay(
     """
     async with database.transaction() as session:
         story = await rows.story(session, saga_id)
+    if has_charged_the_payer(story):
+        raise Refused(
+            "saga_is_parked", "A capture stands at the provider: undo it there, then answer failed."
+        )
     choice = await _choose(client, story)
     told = forecast(story, goes_on=choice.action is not ReplayAction.NOTHING)
     if dry_run or choice.action is ReplayAction.NOTHING:

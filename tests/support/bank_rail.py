@@ -15,6 +15,7 @@ from activities.batches import BatchActivities
 from activities.breakers import Breakers
 from activities.effects import ProviderActivities
 from activities.plans import plan
+from activities.sagas import SagaActivities
 from activities.toolbox import Toolbox
 from adapters import registry
 from adapters.transport import ObservedTransport
@@ -27,8 +28,8 @@ from recompense.contracts.bank_rail import (
     SubmitBatch,
 )
 from recompense.contracts.provider import AnyMoneyCall, CancelPayoutCall, CreatePayoutCall
-from recompense.contracts.sagas import SagaKind, SagaRef
-from recompense.contracts.steps import EffectAnswer, EffectPlan, SendRight
+from recompense.contracts.sagas import Resolution, ResolveDecision, SagaKind, SagaRef
+from recompense.contracts.steps import EffectAnswer, EffectPlan, Resolve, Resolved, SendRight
 from recompense.domain.effects import effect_key
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence import journal
@@ -123,6 +124,14 @@ class Rail:
         effect = await self.payout(amount)
         await self.sent(effect)
         return effect
+
+    async def given_up(self, effect: EffectPlan) -> Resolved:
+        """A person says that a payout was never made."""
+        said = Resolution(decision=ResolveDecision.FAILED, actor="ops", reason="not at the bank")
+        argument = Resolve(
+            saga=effect.saga, attempt=effect.attempt, step=effect.step, resolution=said
+        )
+        return await self._run(SagaActivities(self.tools).resolve, argument)
 
     async def looked_up(self, effect: EffectPlan) -> EffectAnswer:
         """What the provider says now."""

@@ -91,12 +91,12 @@ def record(
     )
 
 
-def _resolve(plan: EffectPlan, decision: ResolveDecision) -> Resolve:
+def resolve(plan: EffectPlan, decision: ResolveDecision) -> Resolve:
     said = Resolution(decision=decision, actor="ops", reason="seen", provider_reference="prov_seen")
     return Resolve(saga=plan.saga, attempt=1, step=plan.step, resolution=said)
 
 
-async def _merchant(stage: Stage, *, rule: str = "on_capture") -> None:
+async def merchant(stage: Stage, *, rule: str = "on_capture") -> None:
     await stage.set_up(
         "INSERT INTO merchants (id, name, country, payout, fees, reserve, availability_rule,"
         " availability_days, created_by) VALUES (%s, 'Demo', 'DE', '{}', %s, %s, %s, 0, 'test')",
@@ -110,14 +110,14 @@ async def _merchant(stage: Stage, *, rule: str = "on_capture") -> None:
 async def _authorized(
     stage: Stage, *, expires_in_hours: int = 24, rule: str = "on_capture"
 ) -> None:
-    await _merchant(stage, rule=rule)
+    await merchant(stage, rule=rule)
     admitted = await stage.given("authorization.admit", AUTHORIZE)
     lapses = datetime.now(UTC) + timedelta(hours=expires_in_hours)
     made = Approved(reference="prov_1", expires_at=lapses)
     await stage.given("authorization.record", record(admitted.effect, made))
 
 
-async def _captured(stage: Stage, *, rule: str = "on_capture") -> None:
+async def captured(stage: Stage, *, rule: str = "on_capture") -> None:
     await _authorized(stage, rule=rule)
     admitted = await stage.given("capture.admit", CAPTURE)
     await stage.given("capture.record", record(admitted.effect, MADE))
@@ -127,7 +127,7 @@ async def _give_up(stage: Stage, plan: EffectPlan) -> None:
     """Nobody could say what became of the effect, and a person has said that it was not made."""
     park = Park(saga=plan.saga, attempt=1, step=plan.step, question="Was it made?")
     await stage.do("saga.park", park)
-    await stage.do("saga.resolve", _resolve(plan, ResolveDecision.FAILED))
+    await stage.do("saga.resolve", resolve(plan, ResolveDecision.FAILED))
 
 
 async def _take_back(stage: Stage, saga: SagaRef, release: str) -> None:
@@ -142,7 +142,7 @@ async def _take_back(stage: Stage, saga: SagaRef, release: str) -> None:
 
 async def authorization_is_recorded(stage: Stage, outcome: Any) -> None:
     """An authorization and its answer."""
-    await _merchant(stage)
+    await merchant(stage)
     admitted = await stage.do("authorization.admit", AUTHORIZE)
     await stage.do("authorization.record", record(admitted.effect, outcome))
 
@@ -154,7 +154,7 @@ async def authorization_is_refused(stage: Stage) -> None:
 
 async def payer_acts(stage: Stage) -> None:
     """The payer has to do something first."""
-    await _merchant(stage)
+    await merchant(stage)
     admitted = await stage.do("authorization.admit", AUTHORIZE)
     page = RequiresAction(reference="prov_1", redirect_url="https://example.test/3ds")
     await stage.do("authorization.record", record(admitted.effect, page))
@@ -163,7 +163,7 @@ async def payer_acts(stage: Stage) -> None:
 
 async def captured_at_once(stage: Stage, outcome: Any) -> None:
     """An automatic capture; where it is declined, the authorization is voided."""
-    await _merchant(stage)
+    await merchant(stage)
     admitted = await stage.do("authorization.admit", AT_ONCE)
     recorded = await stage.do("authorization.record", record(admitted.effect, MADE))
     await stage.do("authorization.record_capture", record(recorded.next_effect, outcome))
@@ -173,11 +173,11 @@ async def captured_at_once(stage: Stage, outcome: Any) -> None:
 
 async def authorization_is_parked(stage: Stage, decision: ResolveDecision) -> None:
     """Nobody knows what became of it, and a person is asked."""
-    await _merchant(stage)
+    await merchant(stage)
     admitted = await stage.do("authorization.admit", AUTHORIZE)
     plan = admitted.effect
     await stage.do("saga.park", Park(saga=plan.saga, attempt=1, step=plan.step, question="Made?"))
-    resolved = await stage.do("saga.resolve", _resolve(plan, decision))
+    resolved = await stage.do("saga.resolve", resolve(plan, decision))
     if decision is ResolveDecision.FAILED:
         await _take_back(stage, plan.saga, "authorization.release")
         return
@@ -189,7 +189,7 @@ async def step_is_recorded(stage: Stage, name: str, saga: Any, *outcomes: Any) -
     """A capture, void or refund of a payment, and what the provider says of it, one after the
     other.
     """
-    await (_captured if name == "refund" else _authorized)(stage)
+    await (captured if name == "refund" else _authorized)(stage)
     admitted = await stage.do(f"{name}.admit", saga)
     for outcome in outcomes:
         await stage.do(f"{name}.record", record(admitted.effect, outcome))
@@ -197,7 +197,7 @@ async def step_is_recorded(stage: Stage, name: str, saga: Any, *outcomes: Any) -
 
 async def step_is_taken_back(stage: Stage, name: str, saga: Any) -> None:
     """A capture, void or refund that was never made."""
-    await (_captured if name == "refund" else _authorized)(stage)
+    await (captured if name == "refund" else _authorized)(stage)
     admitted = await stage.do(f"{name}.admit", saga)
     await _give_up(stage, admitted.effect)
     await _take_back(stage, saga.ref(), f"{name}.release")
@@ -205,14 +205,14 @@ async def step_is_taken_back(stage: Stage, name: str, saga: Any) -> None:
 
 async def refund_of_pending_money(stage: Stage) -> None:
     """The merchant's money is not available yet: the refund takes the payment's own."""
-    await _captured(stage, rule="on_settlement")
+    await captured(stage, rule="on_settlement")
     admitted = await stage.do("refund.admit", REFUND)
     await stage.do("refund.record", record(admitted.effect, MADE))
 
 
 async def payout_is_recorded(stage: Stage, *outcomes: Any) -> None:
     """A payout that needs no approval."""
-    await _captured(stage)
+    await captured(stage)
     admitted = await stage.do("payout.admit", PAYOUT)
     for outcome in outcomes:
         await stage.do("payout.record", record(admitted.effect, outcome))
@@ -220,7 +220,7 @@ async def payout_is_recorded(stage: Stage, *outcomes: Any) -> None:
 
 async def payout_is_reviewed(stage: Stage, *, approve: bool) -> None:
     """A payout that a person has to approve."""
-    await _captured(stage)
+    await captured(stage)
     await stage.set_up("UPDATE merchants SET payout = '{\"approval_above\": 0}'")
     await stage.do("payout.admit", PAYOUT)
     word = ReviewPayout(
@@ -238,7 +238,7 @@ async def payout_is_reviewed(stage: Stage, *, approve: bool) -> None:
 
 async def payout_is_canceled(stage: Stage) -> None:
     """A payout that is called back on its way."""
-    await _captured(stage)
+    await captured(stage)
     admitted = await stage.do("payout.admit", PAYOUT)
     await stage.do("payout.record", record(admitted.effect, PENDING))
     begun = await stage.do("payout.begin_cancel", StepRef(saga=PAYOUT.ref(), attempt=1))
@@ -246,45 +246,49 @@ async def payout_is_canceled(stage: Stage) -> None:
     await _take_back(stage, PAYOUT.ref(), "payout.release")
 
 
-async def _event_arrives(stage: Stage, effect_key: str, state: PayoutState | None = None) -> Any:
+async def event_arrives(
+    stage: Stage, effect_key: str, state: PayoutState | None = None, *, event_id: str = "evt"
+) -> Any:
+    """A webhook tells that an effect was made."""
     await stage.set_up(
         "INSERT INTO provider_events (provider, event_id, event_type, effect_key, payload, status)"
-        " VALUES ('sandbox', 'evt', 'a', %s, '{}', 'received')",
+        " VALUES ('sandbox', %s, 'a', %s, '{}', 'received')",
+        event_id,
         effect_key,
     )
-    stored = ProviderEventInput(provider="sandbox", event_id="evt")
+    stored = ProviderEventInput(provider="sandbox", event_id=event_id)
     target = await stage.do("provider_event.load", stored)
     if target.effect is None:
         return None
     answer = EffectAnswer(outcome=MADE, source=AnswerSource.LOOKUP, payout_state=state)
-    apply = ApplyEvent(provider="sandbox", event_id="evt", effect=target.effect, answer=answer)
+    apply = ApplyEvent(provider="sandbox", event_id=event_id, effect=target.effect, answer=answer)
     return await stage.do("provider_event.apply", apply)
 
 
 async def event_tells_who_waits(stage: Stage) -> None:
     """A webhook comes before the saga knows."""
-    await _merchant(stage)
+    await merchant(stage)
     admitted = await stage.given("authorization.admit", AUTHORIZE)
-    applied = await _event_arrives(stage, "pay_1:authorize:1")
+    applied = await event_arrives(stage, "pay_1:authorize:1")
     await stage.do("authorization.record", record(admitted.effect, applied.word.answer.outcome))
 
 
 async def event_of_a_stranger(stage: Stage) -> None:
     """A webhook about nothing of ours."""
-    await _event_arrives(stage, "pay_other:authorize:1")
+    await event_arrives(stage, "pay_other:authorize:1")
 
 
 async def paid_payout_comes_back(stage: Stage) -> None:
     """The bank returns a payout."""
-    await _captured(stage)
+    await captured(stage)
     admitted = await stage.given("payout.admit", PAYOUT)
     await stage.given("payout.record", record(admitted.effect, MADE))
-    await _event_arrives(stage, "po_1:payout:1", PayoutState.RETURNED)
+    await event_arrives(stage, "po_1:payout:1", PayoutState.RETURNED)
 
 
-async def _given_up(stage: Stage, effect: EffectPlan, saga: SagaRef, release: str) -> None:
+async def given_up(stage: Stage, effect: EffectPlan, saga: SagaRef, release: str) -> None:
     """An effect is given up as never made, and its attempt taken back and closed."""
-    await stage.given("saga.resolve", _resolve(effect, ResolveDecision.FAILED))
+    await stage.given("saga.resolve", resolve(effect, ResolveDecision.FAILED))
     await stage.given("saga.compensate", BeginCompensation(saga=saga, attempt=1, cause=CAUSE))
     await stage.given(release, StepRef(saga=saga, attempt=1))
     report = CompensationReport(saga_id=saga.saga_id, attempt=1, cause=CAUSE, undone=())
@@ -293,10 +297,10 @@ async def _given_up(stage: Stage, effect: EffectPlan, saga: SagaRef, release: st
 
 async def effect_comes_too_late(stage: Stage, outcome: Any) -> None:
     """An authorization becomes known after its attempt was closed: an orphan, undone or parked."""
-    await _merchant(stage)
+    await merchant(stage)
     admitted = await stage.given("authorization.admit", AUTHORIZE)
-    await _given_up(stage, admitted.effect, AUTHORIZE.ref(), "authorization.release")
-    applied = await _event_arrives(stage, "pay_1:authorize:1")
+    await given_up(stage, admitted.effect, AUTHORIZE.ref(), "authorization.release")
+    applied = await event_arrives(stage, "pay_1:authorize:1")
     answer = None if outcome is None else EffectAnswer(outcome=outcome)
     await stage.do(
         "provider_event.settle_orphan", SettleOrphan(effect=applied.orphan_undo, answer=answer)
@@ -307,8 +311,8 @@ async def _capture_comes_too_late(stage: Stage) -> None:
     """A capture that was given up shows after all: nothing takes it back, and a person is asked."""
     await _authorized(stage)
     admitted = await stage.given("capture.admit", CAPTURE)
-    await _given_up(stage, admitted.effect, CAPTURE.ref(), "capture.release")
-    await _event_arrives(stage, "cap_1:capture:1")
+    await given_up(stage, admitted.effect, CAPTURE.ref(), "capture.release")
+    await event_arrives(stage, "cap_1:capture:1")
 
 
 async def late_capture_is_forgotten(stage: Stage) -> None:
@@ -329,10 +333,10 @@ async def capture_fails_after_the_authorization_has_closed(stage: Stage) -> None
     """A final capture that was given up shows while another capture is open, which then fails."""
     await _authorized(stage)
     admitted = await stage.given("capture.admit", CAPTURE)
-    await _given_up(stage, admitted.effect, CAPTURE.ref(), "capture.release")
+    await given_up(stage, admitted.effect, CAPTURE.ref(), "capture.release")
     other = CaptureInput(**ON, capture_id="cap_2", amount=1_000)
     admitted = await stage.given("capture.admit", other)
-    await _event_arrives(stage, "cap_1:capture:1")
+    await event_arrives(stage, "cap_1:capture:1")
     await stage.do("capture.record", record(admitted.effect, REFUSED))
 
 
@@ -340,8 +344,8 @@ async def void_comes_too_late(stage: Stage) -> None:
     """A void that was given up shows after all, and the payment follows it."""
     await _authorized(stage)
     admitted = await stage.given("void.admit", VOID)
-    await _given_up(stage, admitted.effect, VOID.ref(), "void.release")
-    await _event_arrives(stage, "pay_1:void.1:1")
+    await given_up(stage, admitted.effect, VOID.ref(), "void.release")
+    await event_arrives(stage, "pay_1:void.1:1")
 
 
 async def sweeps_run(stage: Stage) -> None:
