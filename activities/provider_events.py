@@ -162,7 +162,9 @@ class ProviderEventActivities:
 
     @activity.defn(name="provider_event.relay")
     async def relay(self, page: PageRequest) -> tuple[ProviderEventInput, ...]:
-        """List stored events that nobody has applied yet, oldest first."""
+        """List stored events that nobody has applied yet, oldest first; those of the last day go
+        before those that could not be applied for longer.
+        """
         async with self._tools.store.work() as work:
             found = await work.unapplied_events(RELAY_AFTER_SECONDS, page.page_size)
             return tuple(

@@ -142,9 +142,10 @@ WHERE released_at IS NULL AND release_at <= {CLOCK}
 ORDER BY release_at LIMIT %s
 """  # noqa: S608 - a word of our own
 
+# What could not be applied for a day must not keep the rest from being tried.
 UNAPPLIED_EVENTS = f"""
 WHERE status = 'received' AND received_at < {CLOCK} - make_interval(secs => %s)
-ORDER BY received_at LIMIT %s
+ORDER BY received_at < {CLOCK} - interval '1 day', received_at LIMIT %s
 """
 
 TOLD_EVENTS = """

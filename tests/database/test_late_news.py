@@ -8,7 +8,7 @@ import pytest
 from sqlmodel import select
 
 from recompense.contracts.provider import PayoutState
-from recompense.contracts.steps import ForgetOrphans
+from recompense.contracts.steps import ForgetOrphans, PageRequest
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence.saga_tables import Orphan
 from recompense.persistence.tables import Payment, Payout
@@ -59,3 +59,18 @@ async def test_no_payer_is_charged_again_while_a_capture_stands(stage: Stage) ->
     await stage.given("saga.forget_orphans", told)
     admitted = await stage.given("authorization.admit", AT_ONCE, run="run-2")
     assert admitted.effect.attempt == 2
+
+
+async def test_events_that_cannot_be_applied_keep_no_newer_one_from_being_tried(
+    stage: Stage,
+) -> None:
+    await stage.set_up(
+        "INSERT INTO provider_events (provider, event_id, event_type, payload, status, received_at)"
+        " SELECT 'sandbox', 'stuck-' || i, 'a', CAST('{}' AS jsonb), 'received',"
+        " clock_timestamp() - interval '2 days' - i * interval '1 minute'"
+        " FROM generate_series(1, 20) AS i UNION ALL"
+        " SELECT 'sandbox', 'lost', 'a', '{}', 'received', clock_timestamp() - interval '1 minute'"
+    )
+    page = await stage.given("provider_event.relay", PageRequest(page_size=10))
+    stuck = [f"stuck-{number}" for number in range(20, 11, -1)]
+    assert [event.event_id for event in page] == ["lost", *stuck]

@@ -257,7 +257,9 @@ class MemoryWork(MemoryBatches):
             ProviderEventRow,
             lambda row: row.status == "received" and row.received_at < before,
         )
-        return sorted(found, key=lambda row: row.received_at)[:limit]
+        a_day_ago = self.clock - timedelta(days=1)
+        ordered = sorted(found, key=lambda row: (row.received_at < a_day_ago, row.received_at))
+        return ordered[:limit]
 
     async def told_events(
         self, provider: str, operation_id: str, payment_id: str
