@@ -300,9 +300,10 @@ def test_merchant_id_is_taken_once(api: Api) -> None:
 def test_payment_for_an_unknown_merchant_is_404(api: Api) -> None:
     answer = api.post("/v1/payments", PAYMENT | {"merchant_id": "mer_unknown"})
     _assert_problem(answer, 404, "merchant_not_found")
-    bound = mint(merchant_id="mer_unknown")
+    bound, before = mint(merchant_id="mer_unknown"), _counts(api)
     answer = api.post("/v1/payments", PAYMENT | {"merchant_id": "mer_unknown"}, token=bound)
     _assert_problem(answer, 404, "merchant_not_found")
+    assert _counts(api) == before
 
 
 def test_long_path_is_logged_by_its_beginning(api: Api, logged: Callable[[], str]) -> None:
