@@ -10,12 +10,13 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Problem
-from recompense.domain.card_numbers import holds_card_number
+from recompense.domain.card_numbers import holds_card_number, shortened
 from recompense.observability import HttpMetrics
 
 _OUR_HEADER = b"x-request-id"
 _GIVEN_ID = re.compile(rb"[A-Za-z0-9_.-]{8,64}")
 _QUIET = frozenset({"/healthz", "/readyz", "/metrics"})
+_LONGEST_PATH_LOGGED = 256
 
 log = structlog.get_logger()
 
@@ -60,7 +61,7 @@ class Edge:
             log.info(
                 "http.request",
                 method=method,
-                path=scope["path"],
+                path=shortened(scope["path"], _LONGEST_PATH_LOGGED),
                 status=status,
                 ms=round(seconds * 1000, 1),
                 caller=caller.subject if caller else None,

@@ -18,14 +18,13 @@ class KnownMerchants:
         self._known: set[str] = set()
 
     async def require(self, caller: Caller, merchant_id: str) -> None:
-        """Make sure that the caller may act for this merchant. Raises `Problem` 404.
+        """Make sure that the merchant is there and the caller may act for it. Raises `Problem` 404.
 
-        A token that is bound to it vouches for the merchant; the saga's first step makes sure
-        again.
+        A token that is bound to a merchant may be older than the merchant.
         """
         if not caller.may_see(merchant_id):
             raise Problem("merchant_not_found")
-        if caller.merchant_id == merchant_id or merchant_id in self._known:
+        if merchant_id in self._known:
             return
         async with self._database.transaction() as session:
             if await merchants.find(session, merchant_id) is None:

@@ -30,6 +30,8 @@ _LEEWAY_SECONDS = 5
 _KEYS_ARE_GOOD_FOR_SECONDS = 300.0
 _ASK_AGAIN_AFTER_SECONDS = 10.0
 _LONGEST_SUBJECT = 255
+_MALFORMED = (ValueError, KeyError, TypeError, RecursionError)
+"""What reading JSON and its members raises, whatever the text is: a deep one exhausts the stack."""
 
 FetchKeys = Callable[[], Awaitable[bytes]]
 
@@ -65,7 +67,7 @@ class PublishedKeys:
             # A symmetric key in a published set would let anybody sign.
             public = [key for key in document["keys"] if key.get("kty") in {"RSA", "EC"}]
             self._keys = KeySet.import_key_set({"keys": public})
-        except (OSError, httpx.HTTPError, ValueError, KeyError, TypeError, JoseError):
+        except (OSError, httpx.HTTPError, JoseError, *_MALFORMED):
             # The keys that are known stay good: an issuer that is down for a while locks nobody
             # out.
             return
@@ -94,7 +96,7 @@ class Tokens:
             key, algorithms = await self._key(header)
             decoded = jwt.decode(token, key, algorithms=algorithms)
             self._claims.validate(decoded.claims)
-        except (JoseError, ValueError, TypeError, KeyError, UnicodeError) as error:
+        except (JoseError, *_MALFORMED) as error:
             raise TokenRefused(str(error)) from error
         return _caller(decoded.claims)
 

@@ -18,7 +18,7 @@ from recompense.domain.card_numbers import without_card_numbers
 _SECRET_NAMES = re.compile(r"token|secret|password|authorization|api_?key|signature", re.IGNORECASE)
 _SECRET_VALUES = re.compile(
     r"(?i:bearer)\s+\S+|\b(?:tok|rcp|whsec|sk|pk)_[!-~]+"
-    r"|\beyJ[\w-]+\.[\w-]+\.[\w-]*|(?<=://)[^/@\s]+@"
+    r"|\beyJ[\w.-]+|(?<=://)[^/@\s]+@"
 )
 HIDDEN = "[hidden]"
 

@@ -138,10 +138,9 @@ async def read_timeline(request: Request, payment_id: str, query: PageOf) -> Res
     """
     if await unstarted_resource(request, IdPrefix.PAYMENT, payment_id, Payment) is not None:
         return json_response(Page[TimelineRow](data=[], next_cursor=None))
-    skip = timeline.read_place(query.after)
-    if skip is None:
+    after = timeline.read_place(query.after)
+    if after is None:
         raise Problem("validation_failed", "This cursor was not given out by this list.")
     async with parts_of(request).database.transaction() as session:
-        found = await timeline.of_payment(session, payment_id, skip=skip, limit=query.limit)
-    numbered = list(enumerate(found, start=skip + 1))
-    return page(numbered, query.limit, lambda row: row[1], lambda row: str(row[0]))
+        found = await timeline.of_payment(session, payment_id, after=after, limit=query.limit)
+    return page(found, query.limit, lambda placed: placed[0], lambda placed: str(placed[1]))

@@ -18,7 +18,8 @@ __all__ = ["ApiKey", "IdempotencyClaim"]
 class IdempotencyClaim(SQLModel, table=True):
     """A request's claim on its idempotency key, the operation that it stands for, and the answer.
 
-    `id` is the digest of caller, method, path and key. `holder` is the request that works on it, as
+    `id` is the digest of caller, method, path and key; by it alone a claim is found. `key` is for
+    people: a card number in it is hidden. `holder` is the request that works on it, as
     long as it renews the lease. `status` is null until there is an answer; 202 may be replaced by a
     final one, a final one by nothing.
     """

@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from recompense.contracts.payout_runs import PayoutRunInput
 from recompense.contracts.words import AnySagaInput
+from recompense.domain.card_numbers import without_card_numbers
 from recompense.persistence import driver
 from recompense.persistence.database import Database
 from recompense.persistence.driver import Parameter, Values
@@ -143,7 +144,7 @@ class Claims:
             new.caller,
             new.method,
             new.path,
-            new.key,
+            without_card_numbers(new.key),
             new.fingerprint,
             new.merchant_id,
             new.resource_id,

@@ -85,6 +85,7 @@ def test_route_lets_in_exactly_the_callers_with_its_scopes(
         "Bearer eyJhbGciOiJub25lIn0.e30.",
         "Bearer rcp_unknown",
         "Bearer " + "x" * 8000,
+        "Bearer " + base64.urlsafe_b64encode(b"[" * 1500).decode() + ".e30.x",
     ],
 )
 def test_malformed_credentials_are_refused(api: Api, header: str) -> None:

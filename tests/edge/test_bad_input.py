@@ -12,6 +12,7 @@ from psycopg import sql
 
 from tests.edge.test_payments import PAYER_ACTS, PAYMENT
 from tests.support.api import Api, fresh_key, mint
+from tests.support.stack import eventually
 
 PAN = "4242424242424242"
 
@@ -299,9 +300,19 @@ def test_merchant_id_is_taken_once(api: Api) -> None:
 def test_payment_for_an_unknown_merchant_is_404(api: Api) -> None:
     answer = api.post("/v1/payments", PAYMENT | {"merchant_id": "mer_unknown"})
     _assert_problem(answer, 404, "merchant_not_found")
-    bound = mint(merchant_id="mer_unknown")
+    bound, before = mint(merchant_id="mer_unknown"), _counts(api)
     answer = api.post("/v1/payments", PAYMENT | {"merchant_id": "mer_unknown"}, token=bound)
     _assert_problem(answer, 404, "merchant_not_found")
+    assert _counts(api) == before
+
+
+def test_long_path_is_logged_by_its_beginning(api: Api, logged: Callable[[], str]) -> None:
+    known = "/v1/payments/"
+    answer = api.get(known + "x" * 5_000)
+    _assert_problem(answer, 404, "not_found")
+    eventually(lambda: answer.headers["X-Request-Id"] in logged(), "the line of the request")
+    assert known + "x" * (256 - len(known)) + "…" in logged()
+    assert "x" * 257 not in logged()
 
 
 def _assert_problem(answer: Any, status: int, code: str) -> None:

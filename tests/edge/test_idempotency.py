@@ -16,6 +16,7 @@ import pytest
 
 from api.bodies import fingerprint
 from recompense.contracts.sagas import AuthorizeInput
+from recompense.domain.card_numbers import HIDDEN
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.claims import Claims, NewClaim
 from recompense.persistence.database import Database
@@ -292,6 +293,23 @@ async def test_claims_past_their_time_are_forgotten_and_no_others(api: Api) -> N
     await database.close()
     assert "Idempotent-Replayed" in api.post("/v1/payments", PAYMENT, key=young).headers
     assert "Idempotent-Replayed" not in api.post("/v1/payments", PAYMENT, key=old).headers
+
+
+def test_card_number_in_a_key_is_kept_nowhere_and_the_key_still_counts(api: Api) -> None:
+    end = fresh_key()
+    keys = [f"4242424242424242-{end}", f"5555555555554444-{end}"]
+    first, other = (api.post("/v1/payments", PAYMENT, key=key) for key in keys)
+    again = api.post("/v1/payments", PAYMENT, key=keys[0])
+    assert (first.status_code, other.status_code) == (201, 201)
+    assert first.json()["id"] != other.json()["id"]
+    assert (again.headers["Idempotent-Replayed"], again.json()) == ("true", first.json())
+    with psycopg.connect(api.database_url) as connection:
+        kept = connection.execute(
+            "SELECT key, CAST(c AS text) FROM idempotency_claims AS c WHERE key LIKE %s",
+            [f"%{end}"],
+        ).fetchall()
+    assert [key for key, _ in kept] == [f"{HIDDEN}-{end}"] * 2
+    assert not any(key[:16] in whole for _, whole in kept for key in keys)
 
 
 def test_database_down_is_503_soon(api: Api) -> None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import httpx
 import psycopg
+import pytest
 
 from activities.breakers import BreakerTable
 from adapters.breaker import CLOSED, OperationClass, held_open
+from api.pages import cursor_of
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.database import Database
 from tests.edge.test_payments import PAYMENT
@@ -129,6 +131,46 @@ def test_timeline_tells_the_whole_life_in_order(api: Api) -> None:
         if cursor is None:
             break
     assert paged == rows
+
+
+def test_timeline_skips_no_row_when_an_outcome_becomes_final_between_two_pages(api: Api) -> None:
+    payment_id = api.post("/v1/payments", PAYMENT).json()["id"]
+    api.post(f"/v1/payments/{payment_id}/captures")
+    path = f"/v1/payments/{payment_id}/timeline"
+    before = api.get(path, params={"limit": 100}).json()["data"]
+    place, known = next(
+        (place, row)
+        for place, row in enumerate(before)
+        if (row["kind"], row["outcome"]) == ("step", "approved")
+    )
+    _write_outcome(api, known["effect_key"], kind="pending", final=False)
+    first = api.get(path, params={"limit": place + 1}).json()
+    assert first["data"][-1]["outcome"] == "pending"
+    _write_outcome(api, known["effect_key"], kind="approved", final=True)
+    rest = api.get(path, params={"limit": 100, "cursor": first["next_cursor"]}).json()
+    seen = first["data"] + rest["data"]
+    assert [row for row in before if row not in seen] == [known]
+    assert sum(row | {"at": known["at"]} == known for row in rest["data"]) == 1
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "3",
+        "2026-11-24T00:00:00+00:00 1",
+        "2026-11-24T00:00:00 1 x",
+        "2026-11-24+00:00 1 x",
+        "2026-11-24T00:00:00+01:00 1 x",
+        "2026-11-24T00:00:00+00:00 -1 x",
+        "2026-11-24T00:00:00+00:00 100 x",
+        "yesterday 1 x",
+    ],
+)
+def test_timeline_refuses_a_cursor_that_it_has_not_given_out(api: Api, place: str) -> None:
+    payment_id = api.post("/v1/payments", PAYMENT).json()["id"]
+    query = {"cursor": cursor_of(place)}
+    answer = api.get(f"/v1/payments/{payment_id}/timeline", params=query)
+    assert (answer.status_code, answer.json()["code"]) == (422, "validation_failed")
 
 
 def test_books_are_shown_and_balance(api: Api) -> None:
@@ -252,6 +294,17 @@ def test_request_id_is_on_every_answer_and_the_callers_own_is_kept(api: Api) -> 
         answer = api.http.get("/v1/nothing", headers={"X-Request-Id": given})
         assert (answer.headers["X-Request-Id"] == given) is kept
         assert answer.json()["request_id"] == answer.headers["X-Request-Id"]
+
+
+def _write_outcome(api: Api, effect_key: str, *, kind: str, final: bool) -> None:
+    """What the journal does to an effect's row when its outcome becomes known, or final."""
+    with psycopg.connect(api.database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE journal SET outcome_kind = %s, final = %s,"
+            " recorded_at = CASE WHEN %s THEN clock_timestamp() ELSE recorded_at END"
+            " WHERE effect_key = %s",
+            [kind, final, final, effect_key],
+        )
 
 
 def _merchant(api: Api) -> str:

@@ -133,6 +133,17 @@ def test_unknown_merchant_is_404(api: Api) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "merchant_not_found")
 
 
+def test_bound_token_is_404_until_its_merchant_is_there(api: Api) -> None:
+    merchant_id, key = f"mer_{fresh_key()}", fresh_key()
+    early = mint("early", merchant_id=merchant_id)
+    for body in (BODY, BODY | {"merchant_id": merchant_id}, BODY):
+        answer = api.post(PATH, body, key=key, token=early)
+        assert (answer.status_code, answer.json()["code"]) == (404, "merchant_not_found")
+    api.post("/v1/merchants", {"id": merchant_id, "name": "Shop", "country": "DE"})
+    made = api.post(PATH, BODY, key=key, token=early)
+    assert (made.status_code, made.json()["merchant_id"]) == (201, merchant_id)
+
+
 def test_secret_is_shown_by_the_first_answer_and_its_replays_only(api: Api, merchant: str) -> None:
     key, body = fresh_key(), BODY | {"merchant_id": merchant}
     made = api.post(PATH, body, key=key)

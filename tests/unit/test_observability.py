@@ -19,6 +19,7 @@ SECRETS: list[dict[str, Any]] = [
     {"note": "used tok_abc"},
     {"note": "key rcp_abc-def"},
     {"note": "eyJhbGciOi.eyJzdWIi.abc"},
+    {"note": "cut off: eyJhbGciOi.eyJabc"},
     {"url": "postgresql://app:abc@127.0.0.1/db"},
     {"list": [{"password": "abc"}]},
 ]
