@@ -20,16 +20,17 @@ from recompense.contracts.settlement import ReportRefused, SettlementKind, Settl
 from recompense.domain.money import exponent
 
 _KINDS = {
-    **dict.fromkeys(
-        ("Settled", "SettledReversed", "SettledInInstallments"), SettlementKind.CAPTURE
-    ),
-    **dict.fromkeys(("Refunded", "RefundedReversed"), SettlementKind.REFUND),
+    **dict.fromkeys(("Settled", "SettledInInstallments"), SettlementKind.CAPTURE),
+    "Refunded": SettlementKind.REFUND,
     **dict.fromkeys(("Fee", "InvoiceDeduction", "PaymentCost", "MiscCosts"), SettlementKind.FEE),
     **dict.fromkeys(
         ("Chargeback", "SecondChargeback", "ChargebackReversed"), SettlementKind.DISPUTE
     ),
     "MerchantPayout": SettlementKind.PAYOUT,
 }
+"""What else there is, a person books: also what is taken back (`SettledReversed`,
+`RefundedReversed`), for it moves the other way.
+"""
 _FEES = ("Commission (NC)", "Markup (NC)", "Scheme Fees (NC)", "Interchange (NC)")
 _NEEDED = (
     "Merchant Account",
@@ -54,7 +55,8 @@ _MAXIMUM_LINE_LENGTH = 64 * 1024
 
 
 def settlement_lines(chunks: Iterable[bytes], merchant_account: str) -> Iterator[SettlementLine]:
-    """Read the report line by line. Lines of other merchant accounts are passed over.
+    """Read the report line by line. Lines of other merchant accounts are passed over, and Adyen's
+    payouts to our own account: what they pay is booked when the lines that they sum up are settled.
 
     Raises `ReportRefused`: `report_encoding`, `report_malformed`, `report_truncated`,
     `report_inconsistent`.
@@ -70,8 +72,11 @@ def settlement_lines(chunks: Iterable[bytes], merchant_account: str) -> Iterator
             if len(row) != len(header):
                 raise ReportRefused("report_malformed", f"Line {number} has other columns.")
             values = dict(zip(header, row, strict=True))
-            if values["Merchant Account"] == merchant_account:
-                yield _line(number, values)
+            if values["Merchant Account"] != merchant_account:
+                continue
+            line = _line(number, values)
+            if line.kind is not SettlementKind.PAYOUT:
+                yield line
     except csv.Error as error:
         raise ReportRefused("report_malformed", "The report is no CSV.") from error
 

@@ -38,6 +38,7 @@ _KINDS = {
     "stripe_fx_fee": SettlementKind.FEE,
     "tax_fee": SettlementKind.FEE,
 }
+_PAYOUTS = frozenset({SettlementKind.PAYOUT, SettlementKind.PAYOUT_RETURN})
 _DISPUTES = frozenset({"dispute", "dispute_reversal"})
 _ECHOES = frozenset({"refund", "payout", "transfer"})
 """Sources whose metadata name the line's own effect. A charge's name the authorization."""
@@ -89,7 +90,11 @@ def report_end(lines: int) -> bytes:
 
 
 def settlement_lines(chunks: Iterable[bytes], report_date: date) -> Iterator[SettlementLine]:
-    """Read a report, whatever its size. Raises `ReportRefused`: then no line of it counts."""
+    """Read a report, whatever its size. Raises `ReportRefused`: then no line of it counts.
+
+    Payouts that nobody asked for here are passed over, but for their fee: they pay us, and what
+    they pay is booked when the lines that they sum up are settled.
+    """
     lines = _lines(chunks)
     head = _read(next(lines, b""), _Head)
     if head.report != _KIND_OF_REPORT:
@@ -99,7 +104,12 @@ def settlement_lines(chunks: Iterable[bytes], report_date: date) -> Iterator[Set
     previous, number = next(lines, b""), 0
     for line in lines:
         number += 1
-        yield _settlement_line(number, _read(previous, _Transaction), report_date)
+        made = _read(previous, _Transaction)
+        read = _settlement_line(number, made, report_date)
+        if not _pays_us(made):
+            yield read
+        elif read.fee:
+            yield read.model_copy(update=_its_fee(read))
         previous = line
     if not previous.startswith(b'{"lines":'):
         raise ReportRefused("report_truncated", "The report has no end.")
@@ -153,6 +163,21 @@ def _settlement_line(number: int, made: _Transaction, report_date: date) -> Sett
     except (NotExpressible, ValueError) as error:
         message = f"Line {number} has an amount that is none of its currency."
         raise ReportRefused("report_inconsistent", message) from error
+
+
+def _pays_us(made: _Transaction) -> bool:
+    """Whether this is a payout to our own account, or one that came back: automatic, or asked for
+    by hand. Those that we ask for name their effect.
+    """
+    source = made.source if isinstance(made.source, _Source) else None
+    if source is None or source.object != "payout" or _kind(made) not in _PAYOUTS:
+        return False
+    return not {EFFECT_KEY, OPERATION_ID} & (source.metadata or {}).keys()
+
+
+def _its_fee(line: SettlementLine) -> dict[str, Any]:
+    kind = SettlementKind.FEE
+    return {"kind": kind, "amount": abs(line.fee), "fee": 0, "net": -line.fee}
 
 
 def _kind(made: _Transaction) -> SettlementKind:

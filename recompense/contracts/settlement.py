@@ -32,7 +32,7 @@ class SettlementKind(StrEnum):
 class SettlementLine(Frozen):
     """One line. `operation_id` and `effect_key` are ours, where the vendor echoes them."""
 
-    number: int = Field(ge=1, description="its place in the report, from 1; unique within it")
+    number: int = Field(ge=1, description="its place in the report, from 1; the lines ascend")
     kind: SettlementKind
     provider_reference: str | None = None
     operation_id: str | None = None

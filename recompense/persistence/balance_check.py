@@ -13,6 +13,9 @@ from recompense.contracts.reconciliation import AskedAbout, BalanceDifference, C
 from recompense.ledger.accounts import provider_clearing
 from recompense.persistence import ledger
 
+PAGE = 1_000
+"""How many effects of a provider are asked about in one round."""
+
 _PREPARE = text("SET LOCAL statement_timeout = '15min'")
 
 # An effect that stands at the provider and was taken back here. What the provider has taken back is
@@ -52,25 +55,31 @@ GROUP BY call->>'currency' ORDER BY 1
 """)  # noqa: S608 - constants of this file
 
 # One question for each effect and day, asked as if the provider had told of it. What a person is
-# asked about already is that person's.
-_ASK_AGAIN = text("""
+# asked about already is that person's. What was asked today is left out before the page is cut, so
+# that old effects do not keep the younger ones from being asked about. `now()` stands still within
+# the statement: only so can both indexes be asked.
+_QUESTION = "concat('check-', j.effect_key, '-', CAST(now() AS date))"
+ASK_AGAIN = f"""
 WITH unknown AS (
-    SELECT j.* FROM journal j JOIN operations o ON o.saga_id = j.saga_id
+    SELECT j.provider, j.operation_id, j.effect_key, {_QUESTION} AS event_id
+    FROM journal j JOIN operations o ON o.saga_id = j.saga_id
     WHERE j.provider = :provider AND NOT j.final AND j.first_sent_at IS NOT NULL
-      AND j.first_sent_at < clock_timestamp() - interval '1 hour'
+      AND j.first_sent_at < now() - interval '1 hour'
       AND o.saga_state <> 'parked'
-    ORDER BY j.first_sent_at LIMIT 1000
+      AND NOT EXISTS (SELECT FROM provider_events asked
+          WHERE asked.provider = j.provider AND asked.event_id = {_QUESTION})
+    ORDER BY j.first_sent_at LIMIT :page
 ), asked AS (
     INSERT INTO provider_events (provider, event_id, event_type, operation_id, effect_key, payload,
         status)
-    SELECT provider, concat('check-', effect_key, '-', CAST(clock_timestamp() AS date)),
-           'balance_check', operation_id, effect_key, '{}', 'received'
+    SELECT provider, event_id, 'balance_check', operation_id, effect_key, '{{}}', 'received'
     FROM unknown
     ON CONFLICT DO NOTHING
     RETURNING 1
 )
 SELECT count(*) FROM asked
-""")
+"""  # noqa: S608 - constants of this file
+_ASK_AGAIN = text(ASK_AGAIN)
 
 
 async def check(session: AsyncSession, providers: Sequence[str]) -> CheckedBalances:
@@ -109,7 +118,8 @@ async def check(session: AsyncSession, providers: Sequence[str]) -> CheckedBalan
                     amount=row.amount,
                 )
             )
-        asked_again += int((await connection.execute(_ASK_AGAIN, named)).scalar_one())
+        asked = await connection.execute(_ASK_AGAIN, {**named, "page": PAGE})
+        asked_again += int(asked.scalar_one())
     return CheckedBalances(
         differences=tuple(differences), asked_about=tuple(asked_about), asked_again=asked_again
     )

@@ -109,6 +109,10 @@ async def _judge(connection: AsyncConnection, values: dict[str, Any]) -> None:
             again |= (await connection.execute(pair, values)).rowcount > 0
     if again:
         await connection.execute(matching_sql.JUDGE_AGAIN, values)
+    again |= (await connection.execute(matching_sql.PAIR_FEES, values)).rowcount > 0
+    if again:
+        # What was paired has keys now: what comes is planned for them.
+        await connection.execute(matching_sql.ANALYZE_JUDGED)
 
 
 async def _settle(

@@ -66,6 +66,8 @@ CASE
     WHEN ({_APPROVED}) IS NOT TRUE THEN 'state_mismatch'
     WHEN p.our_currency <> p.currency THEN 'currency_mismatch'
     WHEN p.our_amount <> p.amount THEN 'amount_mismatch'
+    WHEN p.kind IN ('capture', 'refund') AND p.net <> CASE p.kind WHEN 'capture' THEN p.amount
+        ELSE -p.amount END - p.fee THEN 'amount_mismatch'
     WHEN p.fee <> {_OUR_FEE} THEN 'fee_mismatch'
     ELSE 'agrees'
 END AS verdict
@@ -92,8 +94,8 @@ WITH l AS (
 SELECT p.*, {_JUDGEMENT}
 FROM (
     SELECT l.report_id, l.number, l.report_date, l.kind, l.provider_reference,
-           l.operation_id AS line_operation, l.effect_key AS line_key,
-           l.amount, l.fee, l.net, l.currency,
+           l.operation_id AS line_operation, l.effect_key AS line_key, l.amount,
+           CASE l.kind WHEN 'fee' THEN -l.net ELSE l.fee END AS fee, l.net, l.currency,
            CASE WHEN j.effect_key IS NOT NULL THEN 'effect_key' END AS rule,
            {_EFFECT},
            row_number() OVER (
@@ -172,17 +174,59 @@ SECOND_RULES = tuple(
     )
 )
 
+# The provider's own fees. Their references repeat, within a report and from day to day, so that a
+# fee is known by its place among those of its date, reference and currency. In a newer version of
+# the report, lines that are settled already keep their places, wherever they stand; what is left is
+# held against what is left, in order.
+PAIR_FEES = text("""
+WITH line AS (
+    SELECT report_id, number, coalesce(provider_reference, '') AS reference, currency, fee,
+           row_number() OVER (PARTITION BY provider_reference, currency, fee
+               ORDER BY report_id, number) AS nth
+    FROM judged WHERE kind = 'fee'
+), settled AS (
+    SELECT m.match_key, m.number AS place, coalesce(l.provider_reference, '') AS reference,
+           m.currency, m.fee,
+           row_number() OVER (PARTITION BY l.provider_reference, m.currency, m.fee
+               ORDER BY m.report_id, m.number) AS nth
+    FROM settlement_reports r
+    JOIN settlement_matches m ON m.report_id = r.id AND m.kind = 'fee'
+    JOIN settlement_lines l ON l.report_id = m.report_id AND l.number = m.number
+    WHERE r.provider = :provider AND r.report_date = :report_date
+), placed AS (
+    SELECT reference, currency, fee, line.report_id, line.number, settled.match_key,
+           line.number IS NOT NULL AND settled.match_key IS NOT NULL AS is_same,
+           row_number() OVER (
+               PARTITION BY reference, currency, line.number IS NULL, settled.match_key IS NULL
+               ORDER BY coalesce(line.number, settled.place), settled.match_key) AS place
+    FROM line FULL JOIN settled USING (reference, currency, fee, nth)
+), paired AS (
+    SELECT report_id, number, currency,
+           max(match_key) OVER pair AS match_key,
+           max(fee) FILTER (WHERE match_key IS NOT NULL) OVER pair AS our_fee,
+           concat_ws('/', 'fee', CAST(:provider AS text), CAST(:report_date AS date), reference,
+               currency, place + count(*) FILTER (WHERE is_same)
+                   OVER (PARTITION BY reference, currency)) AS new_key
+    FROM placed WINDOW pair AS (PARTITION BY reference, currency, is_same, place)
+)
+UPDATE judged SET rule = 'provider_fee', nth = 1,
+    match_key = coalesce(paired.match_key, paired.new_key), our_amount = abs(paired.our_fee),
+    our_fee = paired.our_fee, our_currency = paired.currency,
+    settled_by = CASE WHEN paired.match_key IS NOT NULL THEN 'provider_fee' END,
+    settled_date = CASE WHEN paired.match_key IS NOT NULL THEN CAST(:report_date AS date) END,
+    outcome_kind = CASE WHEN paired.match_key IS NOT NULL THEN 'settled' END,
+    verdict = CASE WHEN paired.our_fee <> judged.fee THEN 'fee_mismatch' ELSE 'agrees' END
+FROM paired
+WHERE judged.report_id = paired.report_id AND judged.number = paired.number
+""")
+
 # What a line of each kind takes out of clearing. A payout is in our books by its own saga.
 SETTLE = text("""
 WITH settled AS (
     INSERT INTO settlement_matches (match_key, provider, report_id, number, kind, rule,
         clearing, fee, currency, operation_id)
-    SELECT CASE WHEN kind = 'fee' THEN concat_ws('/', 'fee', CAST(:provider AS text),
-                    coalesce(provider_reference, concat(report_date, '/', number)))
-                ELSE match_key END,
-           :provider, report_id, number, kind, coalesce(rule, 'provider_fee'),
-           CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END,
-           CASE kind WHEN 'fee' THEN -net ELSE fee END,
+    SELECT match_key, :provider, report_id, number, kind, rule,
+           CASE kind WHEN 'capture' THEN amount WHEN 'refund' THEN -amount ELSE 0 END, fee,
            currency, coalesce(our_operation, line_operation, '')
     FROM judged WHERE verdict = 'agrees' AND kind <> 'other' AND settled_by IS NULL
     ON CONFLICT (match_key) DO NOTHING
@@ -258,7 +302,8 @@ SELECT * FROM (
         {_OUR_EFFECTS}
         JOIN settlement_matches m ON m.match_key = j.effect_key
         JOIN settlement_reports r ON r.id = m.report_id
-        WHERE m.provider = :provider AND r.report_date = :report_date AND r.id <> :report_id
+        WHERE m.provider = :provider AND r.provider = :provider
+          AND r.report_date = :report_date AND r.id <> :report_id
           AND NOT EXISTS (SELECT FROM judged WHERE judged.match_key = j.effect_key)
     )
     {_OURS_FINDING.format(match_key="l.effect_key", once="CAST(:report_date AS date)")}
@@ -277,6 +322,7 @@ ORDER BY identity LIMIT :page
 CLOSE = text("""
 WITH settled AS (
     SELECT b.id FROM breaks b JOIN judged ON judged.matched_key = b.effect_key
+        AND judged.kind = b.line_kind
     WHERE b.provider = :provider AND b.status = 'open' AND judged.verdict = 'agrees'
       AND b.kind NOT IN ('duplicate', 'late')
     UNION

@@ -142,6 +142,7 @@ async def finish(session: AsyncSession, end: FinishReconciliation) -> str:
     return row.status
 
 
+# Settled by a line; or given up before, and then repaired when its line came late.
 _RELEASE = text("""
 WITH page AS (
     SELECT id, payment_id FROM captures
@@ -153,7 +154,10 @@ WITH page AS (
     FROM page WHERE captures.id = page.id AND EXISTS (
         SELECT FROM journal j JOIN settlement_matches m ON m.match_key = j.effect_key
         WHERE j.operation_id IN (page.id, page.payment_id) AND j.step = 'capture'
-          AND m.report_id IS NOT NULL)
+          AND (m.report_id IS NOT NULL OR EXISTS (
+              SELECT FROM breaks b
+              WHERE b.effect_key = j.effect_key AND b.kind = 'late' AND b.line_kind = 'capture'
+                AND b.status = 'resolved' AND b.resolution->>'action' IN ('post', 'write_off'))))
 )
 SELECT max(id) FROM page HAVING count(*) = :page
 """)

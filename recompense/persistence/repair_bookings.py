@@ -8,6 +8,7 @@ from typing import Any
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from recompense.contracts.reconciliation import BreakAction, BreakKind
+from recompense.contracts.settlement import SettlementKind
 from recompense.domain.failures import Refused
 from recompense.ledger import templates
 from recompense.ledger.accounts import PLATFORM_LOSSES, suspense
@@ -168,4 +169,7 @@ async def _line_of(session: AsyncSession, row: Break) -> Line | None:
     if row.report_id is None or row.number is None:
         return None
     line = await session.get(SettlementLineRow, (row.report_id, row.number))
-    return None if line is None else Line(line.net, line.fee)
+    if line is None:
+        return None
+    # Of the provider's own fee the line is all fee.
+    return Line(line.net, -line.net if line.kind == SettlementKind.FEE else line.fee)

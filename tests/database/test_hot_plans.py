@@ -25,6 +25,7 @@ from recompense.persistence.database import Database
 from tests.support.big_tables import BIG, ROWS, fill, forget_what_was_written
 from tests.support.commit_proxy import commit_proxy
 from tests.support.database import fresh_database
+from tests.support.plans import nodes
 from tests.support.postgres import PostgresServer
 from tests.support.stage import staged
 from tests.support.step_stories import AUTHORIZE
@@ -73,12 +74,6 @@ class Plans:
             for text, plans in self.by_text.items()
         }
         return {text: tables for text, tables in found.items() if tables}
-
-
-def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from nodes(inner)
 
 
 @pytest.fixture(scope="module")

@@ -12,8 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from adapters.sandbox.report import read_report
 from recompense.contracts.reconciliation import ReconcileInput
+from recompense.contracts.settlement import SettlementKind, SettlementLine
 from recompense.persistence import reconciling
-from recompense.persistence.balance_check import check
 from recompense.persistence.database import Database
 from tests.support.census import SOAK
 from tests.support.commit_proxy import Fault, commit_proxy
@@ -178,6 +178,47 @@ async def test_line_is_never_matched_where_there_is_a_choice(counter: Counter) -
     ]
 
 
+@pytest.mark.parametrize(("operation", "net"), [("capture", -1_010), ("refund", 990)])
+async def test_line_that_moves_its_money_the_other_way_never_agrees(
+    counter: Counter, operation: str, net: int
+) -> None:
+    key = counter.effect(1, operation)
+    fee = 10 if operation == "capture" else 0
+    line = SettlementLine(
+        number=1,
+        kind=SettlementKind(operation),
+        effect_key=key,
+        amount=1_000,
+        fee=fee,
+        net=net,
+        currency="EUR",
+    )
+    assert (await counter.compare_read([line])).opened == 1
+    assert counter.breaks()[0]["kind"] == "amount_mismatch"
+    assert counter.rows("SELECT * FROM ledger_postings") == []
+
+
+async def test_line_that_agrees_does_not_close_what_another_kind_says_of_its_effect(
+    counter: Counter,
+) -> None:
+    key = counter.effect(1)
+    settled = SettlementLine(
+        number=1,
+        kind=SettlementKind.CAPTURE,
+        effect_key=key,
+        amount=1_000,
+        fee=10,
+        net=990,
+        currency="EUR",
+    )
+    taken_back = {"number": 2, "kind": SettlementKind.OTHER, "fee": 0, "net": -1_000}
+    lines = [settled, settled.model_copy(update=taken_back)]
+    assert (await counter.compare_read(lines)).opened == 1
+    again = await counter.compare_read(lines)
+    assert (again.opened, again.closed) == (0, 0)
+    assert counter.breaks()[0]["kind"] == "missing_here"
+
+
 async def test_payout_is_information_for_it_is_booked_by_its_own_saga(counter: Counter) -> None:
     counter.effect(1, "create_payout")
     line = effect_line(1, "payout", effect_key="cap_1:create_payout:1")
@@ -241,62 +282,3 @@ async def test_comparison_whose_commit_is_cut_settles_once(counter: Counter, fau
     assert (compared.matched, len(counter.breaks())) == (1, 1)
     assert await counter.balance("bank:main:cash") == 990
     assert len(counter.rows("SELECT * FROM ledger_postings")) == 1
-
-
-async def test_check_finds_what_no_settlement_explains(counter: Counter) -> None:
-    counter.captured(1)
-    counter.captured(2)
-    async with counter.database.transaction() as session:
-        assert (await check(session, ["sandbox"])).differences == ()
-    await counter.compare([effect_line(1)])
-    async with counter.database.transaction() as session:
-        assert (await check(session, ["sandbox"])).differences == ()
-    counter.effect(3)
-    async with counter.database.transaction() as session:
-        (found,) = (await check(session, ["sandbox"])).differences
-    assert (found.currency, found.in_ledger, found.in_journal) == ("EUR", 1_000, 2_000)
-
-
-async def test_check_tells_what_a_person_is_asked_about_apart_from_what_nobody_explains(
-    counter: Counter,
-) -> None:
-    counter.captured(1)
-    counter.orphan(counter.effect(2, amount=40))
-    async with counter.database.transaction() as session:
-        found = await check(session, ["sandbox"])
-    (asked,) = found.asked_about
-    assert (asked.currency, asked.effects, asked.amount) == ("EUR", 1, 40)
-    assert found.differences == ()
-    counter.effect(3, amount=40)
-    async with counter.database.transaction() as session:
-        found = await check(session, ["sandbox"])
-    (unexplained,) = found.differences
-    assert (unexplained.in_ledger, unexplained.in_journal) == (1_000, 1_040)
-    assert found.asked_about == (asked,)
-
-
-@pytest.mark.parametrize("status", ["undone", "adopted"])
-async def test_check_forgets_what_a_person_has_decided(counter: Counter, status: str) -> None:
-    counter.orphan(counter.effect(1), status=status)
-    async with counter.database.transaction() as session:
-        found = await check(session, ["sandbox"])
-    assert (found.differences, found.asked_about) == ((), ())
-
-
-async def test_check_still_counts_what_the_provider_says_that_it_took_back(
-    counter: Counter,
-) -> None:
-    counter.orphan(counter.captured(1), outcome="declined")
-    async with counter.database.transaction() as session:
-        found = await check(session, ["sandbox"])
-    assert (found.differences, found.asked_about) == ((), ())
-
-
-async def test_check_asks_once_a_day_about_what_nobody_told_of(counter: Counter) -> None:
-    key = counter.effect(1, outcome=None)
-    counter.rows("UPDATE journal SET first_sent_at = now() - interval '2 hours' RETURNING 1")
-    for asked in (1, 0):
-        async with counter.database.transaction() as session:
-            assert (await check(session, ["sandbox"])).asked_again == asked
-    (event,) = counter.rows("SELECT * FROM provider_events")
-    assert (event["effect_key"], event["status"]) == (key, "received")

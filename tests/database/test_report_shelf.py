@@ -80,6 +80,15 @@ def test_bad_report_leaves_nothing_but_itself(database_url: str, raw: bytes, cod
     assert b"".join(shelf.chunks(report_id)) == raw
 
 
+def test_numbers_of_lines_that_were_passed_over_are_not_there(database_url: str) -> None:
+    shelf = ReportShelf(database_url)
+    lines = [named("x").model_copy(update={"number": number}) for number in (2, 5)]
+    assert shelf.load(keep(shelf, b"any"), lambda _: iter(lines)).lines == 2
+    with pytest.raises(ReportRefused) as refused:
+        shelf.load(keep(shelf, b"other"), lambda _: reversed(lines))
+    assert refused.value.code == "report_malformed"
+
+
 def test_bytes_of_another_date_are_refused_as_repeated(database_url: str) -> None:
     def careless(chunks: Iterable[bytes]) -> Iterator[SettlementLine | ReportEnd]:
         return read_report(chunks, DAY)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
 import psycopg
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from recompense.persistence import watch_sql
 from recompense.persistence.watch import PAGE, summary, watches
 from tests.support.database import fresh_database
+from tests.support.plans import nodes, rows_read
 from tests.support.postgres import PostgresServer
 
 QUERIES = {watch.name: watch.query for watch in watches(900)}
@@ -113,10 +113,10 @@ def test_watch_reads_little_of_big_tables(big_database: str, name: str) -> None:
     with psycopg.connect(big_database) as connection:
         row = connection.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query}".encode()).fetchone()
     assert row is not None
-    nodes = list(_nodes(row[0][0]["Plan"]))
-    scanned = {node["Relation Name"] for node in nodes if node["Node Type"] == "Seq Scan"}
+    plan = list(nodes(row[0][0]["Plan"]))
+    scanned = {node["Relation Name"] for node in plan if node["Node Type"] == "Seq Scan"}
     assert not scanned & set(BIG), json.dumps(row[0], indent=1)
-    read = sum(_rows_read(node) for node in nodes if node.get("Relation Name") in BIG)
+    read = sum(rows_read(node) for node in plan if node.get("Relation Name") in BIG)
     assert read <= MOST_ROWS_READ, json.dumps(row[0], indent=1)
 
 
@@ -126,15 +126,3 @@ def test_big_tables_are_big(big_database: str) -> None:
             counted = "SELECT count(*) FROM <table>".replace("<table>", table)
             row = connection.execute(counted.encode()).fetchone()
             assert row == (ROWS,), table
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for inner in plan.get("Plans", ()):
-        yield from _nodes(inner)
-
-
-def _rows_read(node: dict[str, Any]) -> float:
-    each: float = node["Actual Rows"] + node.get("Rows Removed by Filter", 0)
-    loops: float = node["Actual Loops"]
-    return each * loops

@@ -16,13 +16,16 @@ from psycopg.rows import dict_row
 from adapters.sandbox.report import read_report
 from recompense.contracts.reconciliation import (
     SANDBOX_TERMS,
+    BreakAction,
     Compared,
     FinishReconciliation,
     ReconcileInput,
     SettlementTerms,
 )
+from recompense.contracts.repairs import RepairStage, RepairWord
+from recompense.contracts.settlement import SettlementLine
 from recompense.domain.ids import IdPrefix, new_id
-from recompense.persistence import ledger, matching, reconciling
+from recompense.persistence import ledger, matching, reconciling, repairs
 from recompense.persistence.database import Database
 from recompense.persistence.report_shelf import ReportShelf
 
@@ -197,6 +200,12 @@ class Counter:
         self.shelf.load(report_id, lambda chunks: read_report(chunks, day))
         return await self.compare_again(report_id, day)
 
+    async def compare_read(self, lines: list[SettlementLine], day: date = DAY) -> Compared:
+        """The same for lines of any kind, as an adapter has read them."""
+        report_id = self.keep(f"{day}: {lines}".encode(), day)
+        self.shelf.load(report_id, lambda _: iter(lines))
+        return await self.compare_again(report_id, day)
+
     async def compare_again(self, report_id: int, day: date = DAY) -> Compared:
         """Compare a loaded report."""
         return await self.compare_given(await self.begin(day), report_id)
@@ -219,6 +228,15 @@ class Counter:
             compared = await matching.compare(session, comparison)
         await self.finish(given)
         return compared
+
+    async def repair(self, action: str) -> None:
+        """Repair the one open break, as the workflow does."""
+        [one] = [row for row in self.breaks() if row["status"] == "open"]
+        word = RepairWord(key="1", action=BreakAction(action), actor="finance", reason="because")
+        rules = repairs.Rules("main", write_off_approval_above=10_000)
+        async with self.database.transaction() as session:
+            assert (await repairs.admit(session, one["id"], word, rules)).refusal is None
+            assert (await repairs.book(session, one["id"], rules)).stage is RepairStage.RESOLVED
 
     async def finish(self, given: ReconcileInput) -> str:
         """End a reconciliation."""

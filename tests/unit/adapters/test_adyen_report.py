@@ -84,7 +84,7 @@ def refusal(report: bytes) -> str:
 
 @pytest.mark.parametrize("size", [1, 7, 1_000_000])
 def test_lines_are_read_exactly_however_the_file_is_cut(size: int) -> None:
-    settled, refunded, fee, payout = read(csv(SETTLED, REFUNDED, FEE, PAYOUT), size)
+    settled, refunded, fee = read(csv(SETTLED, REFUNDED, FEE), size)
     assert (settled.kind, settled.amount, settled.fee, settled.net) == (
         SettlementKind.CAPTURE,
         10_000,
@@ -101,7 +101,6 @@ def test_lines_are_read_exactly_however_the_file_is_cut(size: int) -> None:
         -4_025,
     )
     assert (fee.kind, fee.amount, fee.fee, fee.net) == (SettlementKind.FEE, 320, 0, -320)
-    assert (payout.kind, payout.net, payout.effect_key) == (SettlementKind.PAYOUT, -5_505, None)
 
 
 def test_merchant_reference_names_the_effect_where_the_modification_has_none() -> None:
@@ -112,6 +111,26 @@ def test_merchant_reference_names_the_effect_where_the_modification_has_none() -
 def test_other_accounts_are_passed_over_and_keep_their_numbers() -> None:
     other = {**SETTLED, "Merchant Account": "Another"}
     assert [line.number for line in read(csv(other, SETTLED))] == [2]
+
+
+def test_payouts_to_our_own_account_are_passed_over_and_keep_their_numbers() -> None:
+    assert [(line.number, line.kind) for line in read(csv(PAYOUT, SETTLED, PAYOUT, FEE))] == [
+        (2, SettlementKind.CAPTURE),
+        (4, SettlementKind.FEE),
+    ]
+    assert refusal(csv(SETTLED, {**PAYOUT, "Net Debit (NC)": "5,5"})) == "report_malformed"
+
+
+@pytest.mark.parametrize(("row", "word"), [(SETTLED, "Settled"), (REFUNDED, "Refunded")])
+def test_what_is_taken_back_is_left_to_a_person(row: dict[str, str], word: str) -> None:
+    turned = {**row, "Type": f"{word}Reversed"} | dict.fromkeys(FEES, "")
+    for name, other in (("Debit", "Credit"), ("Credit", "Debit")):
+        turned[f"Gross {name} (GC)"] = turned[f"Net {name} (NC)"] = row.get(
+            f"Gross {other} (GC)", ""
+        )
+    [there], [back] = read(csv(row)), read(csv(turned))
+    assert (back.kind, back.amount) == (SettlementKind.OTHER, there.amount)
+    assert back.net == -(there.net + there.fee)
 
 
 @pytest.mark.parametrize(

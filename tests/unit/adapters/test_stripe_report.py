@@ -102,6 +102,40 @@ def test_type_of_a_transaction_has_its_kind(
     assert (line.kind, line.provider_reference) == (kind, "x_1")
 
 
+OURS = {"operation_id": "po_1", "effect_key": "po_1:create_payout:1"}
+
+
+def payout(word: str = "payout", *, fee: int = 0, **source: Any) -> dict[str, Any]:
+    amount = -500 if word == "payout" else 500
+    made = {"id": "po_9", "object": "payout", **source}
+    return transaction(type=word, amount=amount, fee=fee, net=amount - fee, source=made)
+
+
+@pytest.mark.parametrize("word", ["payout", "payout_cancel", "payout_failure", "payout_reversal"])
+@pytest.mark.parametrize("metadata", [{}, {"metadata": None}, {"metadata": {"of": "the shop"}}])
+def test_payout_to_our_own_account_is_passed_over(word: str, metadata: dict[str, Any]) -> None:
+    [line] = read(report(payout(word, **metadata), transaction()))
+    assert (line.number, line.kind) == (2, SettlementKind.CAPTURE)
+
+
+def test_payout_to_our_own_account_leaves_its_fee() -> None:
+    [line] = read(report(payout(fee=5)))
+    assert (line.kind, line.amount, line.fee, line.net) == (SettlementKind.FEE, 5, 0, -5)
+
+
+def test_payout_that_we_asked_for_is_read() -> None:
+    away, back = read(report(payout(metadata=OURS), payout("payout_failure", metadata=OURS)))
+    assert (away.kind, away.effect_key, away.net) == ("payout", OURS["effect_key"], -500)
+    assert (back.kind, back.operation_id, back.net) == ("payout_return", "po_1", 500)
+
+
+def test_payout_to_our_own_account_has_to_be_right_too() -> None:
+    assert refused(report(payout() | {"net": -501})) == "report_inconsistent"
+    assert refused(report(payout() | {"created": NOON + 86_400})) == "report_other_date"
+    whole = report(payout(), transaction())
+    assert refused(whole.replace(b'{"lines":2}', b'{"lines":1}')) == "report_inconsistent"
+
+
 def test_amounts_are_in_our_units() -> None:
     [line] = read(report(transaction(currency="isk", amount=50_000, fee=1_000, net=49_000)))
     assert (line.amount, line.fee, line.net) == (500, 10, 490)
