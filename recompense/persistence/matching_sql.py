@@ -93,8 +93,23 @@ SELECT identity FROM breaks
 WHERE provider = :provider AND kind = 'missing_here' AND status = 'resolved' AND NOT superseded
   AND resolution->>'action' IN ('post', 'write_off')
 """
-# PostgreSQL knows its size: it does not read it once for each line of a report.
-GATHER = tuple(map(text, (_BOOKED, "ANALYZE booked")))
+# An effect of a closed attempt that a later one has taken up: the provider knows it by the first
+# key for ever, and our books by the last. What was settled under the first key stays there.
+_TAKEN_UP = """
+CREATE TEMPORARY TABLE taken_up ON COMMIT DROP AS
+SELECT DISTINCT ON (sent.effect_key) sent.effect_key AS sent_key, later.effect_key
+FROM orphans o
+JOIN journal sent ON sent.saga_id = o.saga_id AND sent.step = o.step
+    AND sent.attempt = o.attempt AND sent.leg = o.leg AND sent.provider = :provider
+JOIN journal later ON later.saga_id = o.saga_id AND later.step = o.step
+    AND later.attempt > o.attempt AND later.provider = :provider
+    AND later.outcome->>'reference' = o.outcome->>'reference'
+WHERE o.status = 'adopted'
+  AND NOT EXISTS (SELECT FROM settlement_matches m WHERE m.match_key = sent.effect_key)
+ORDER BY sent.effect_key, later.attempt DESC
+"""
+# PostgreSQL knows their sizes: it reads neither once for each line of a report.
+GATHER = tuple(map(text, (_BOOKED, "ANALYZE booked", _TAKEN_UP, "ANALYZE taken_up")))
 
 # The lines of the report, and those of earlier ones that waited for what we did not know then. One
 # that a person has booked is paired with nothing: it would be booked twice.
@@ -109,12 +124,16 @@ WITH told AS (
     WHERE b.provider = :provider AND b.report_date <> :report_date
       AND ((b.status = 'open' AND b.kind IN ('missing_here', 'state_mismatch'))
            OR (b.kind = 'state_mismatch' AND b.resolution->>'action' = 'post'))
+), named AS (
+    SELECT told.*, coalesce(taken_up.effect_key, told.effect_key) AS our_key,
+           CASE WHEN taken_up.sent_key IS NULL THEN 'effect_key' ELSE 'taken_up' END AS by_key
+    FROM told LEFT JOIN taken_up ON taken_up.sent_key = told.effect_key
 ), l AS (
-    SELECT told.*, row_number() OVER (
-               PARTITION BY coalesce(effect_key, provider_reference, CAST(number AS text))
+    SELECT named.*, row_number() OVER (
+               PARTITION BY coalesce(our_key, provider_reference, CAST(number AS text))
                    COLLATE "C", kind
                ORDER BY report_date, report_id, number) AS nth
-    FROM told
+    FROM named
 )
 SELECT p.*, {_JUDGEMENT}
 FROM (
@@ -122,12 +141,12 @@ FROM (
            l.operation_id AS line_operation, l.effect_key AS line_key,
            l.amount, l.fee, l.net, l.currency, l.nth,
            booked.identity IS NOT NULL AS booked,
-           CASE WHEN j.effect_key IS NOT NULL THEN 'effect_key' END AS rule,
+           CASE WHEN j.effect_key IS NOT NULL THEN l.by_key END AS rule,
            {_EFFECT}
     FROM l
     LEFT JOIN booked
         ON booked.identity = {_identity("'missing_here'", line="l", about="l.effect_key")}
-    LEFT JOIN journal j ON j.effect_key = l.effect_key AND j.provider = :provider
+    LEFT JOIN journal j ON j.effect_key = l.our_key AND j.provider = :provider
         AND booked.identity IS NULL AND {_SAME_KIND}
 ) AS p
 {_SETTLED_BEFORE}
