@@ -101,7 +101,8 @@ async def _values(connection: AsyncConnection, comparison: Comparison) -> dict[s
 
 
 async def _judge(connection: AsyncConnection, values: dict[str, Any]) -> None:
-    await connection.execute(matching_sql.JUDGE, values)
+    for statement in (*matching_sql.GATHER, matching_sql.JUDGE):
+        await connection.execute(statement, values)
     await connection.execute(matching_sql.ANALYZE_JUDGED)
     again = False
     for unpaired, pair in matching_sql.SECOND_RULES:

@@ -78,10 +78,46 @@ LEFT JOIN settlement_reports s ON s.id = m.report_id
 LEFT JOIN LATERAL (SELECT CAST(:fees AS jsonb)->p.kind AS terms) AS f ON true
 """
 
-# The lines of the report, and those of earlier ones that waited for what we did not know then.
+
+def _identity(kind: str, *, line: str, about: str) -> str:
+    """What tells one break of a line from another, in the text that a break keeps."""
+    return f"""
+concat_ws('|', {kind}, {line}.report_date, {line}.kind,
+    coalesce({about}, {line}.provider_reference, CAST({line}.number AS text)), {line}.nth,
+    {line}.amount, {line}.fee, {line}.currency)
+"""
+
+
+# What a person has booked of lines about nothing of ours is in the books under the line.
+_BOOKED = """
+CREATE TEMPORARY TABLE booked ON COMMIT DROP AS
+SELECT identity FROM breaks
+WHERE provider = :provider AND kind = 'missing_here' AND status = 'resolved' AND NOT superseded
+  AND resolution->>'action' IN ('post', 'write_off')
+"""
+# An effect of a closed attempt that a later one has taken up: the provider knows it by the first
+# key for ever, and our books by the last. What was settled under the first key stays there.
+_TAKEN_UP = """
+CREATE TEMPORARY TABLE taken_up ON COMMIT DROP AS
+SELECT DISTINCT ON (sent.effect_key) sent.effect_key AS sent_key, later.effect_key
+FROM orphans o
+JOIN journal sent ON sent.saga_id = o.saga_id AND sent.step = o.step
+    AND sent.attempt = o.attempt AND sent.leg = o.leg AND sent.provider = :provider
+JOIN journal later ON later.saga_id = o.saga_id AND later.step = o.step
+    AND later.attempt > o.attempt AND later.provider = :provider
+    AND later.outcome->>'reference' = o.outcome->>'reference'
+WHERE o.status = 'adopted'
+  AND NOT EXISTS (SELECT FROM settlement_matches m WHERE m.match_key = sent.effect_key)
+ORDER BY sent.effect_key, later.attempt DESC
+"""
+# PostgreSQL knows their sizes: it reads neither once for each line of a report.
+GATHER = tuple(map(text, (_BOOKED, "ANALYZE booked", _TAKEN_UP, "ANALYZE taken_up")))
+
+# The lines of the report, and those of earlier ones that waited for what we did not know then. One
+# that a person has booked is paired with nothing: it would be booked twice.
 JUDGE = text(f"""
 CREATE TEMPORARY TABLE judged ON COMMIT DROP AS
-WITH l AS (
+WITH told AS (
     SELECT l.*, CAST(:report_date AS date) AS report_date
     FROM settlement_lines l WHERE l.report_id = :report_id
     UNION ALL
@@ -90,21 +126,30 @@ WITH l AS (
     WHERE b.provider = :provider AND b.report_date <> :report_date
       AND ((b.status = 'open' AND b.kind IN ('missing_here', 'state_mismatch'))
            OR (b.kind = 'state_mismatch' AND b.resolution->>'action' = 'post'))
+), named AS (
+    SELECT told.*, coalesce(taken_up.effect_key, told.effect_key) AS our_key,
+           CASE WHEN taken_up.sent_key IS NULL THEN 'effect_key' ELSE 'taken_up' END AS by_key
+    FROM told LEFT JOIN taken_up ON taken_up.sent_key = told.effect_key
+), l AS (
+    SELECT named.*, row_number() OVER (
+               PARTITION BY coalesce(our_key, provider_reference, CAST(number AS text))
+                   COLLATE "C", kind
+               ORDER BY report_date, report_id, number) AS nth
+    FROM named
 )
 SELECT p.*, {_JUDGEMENT}
 FROM (
     SELECT l.report_id, l.number, l.report_date, l.kind, l.provider_reference,
            l.operation_id AS line_operation, l.effect_key AS line_key, l.amount,
-           CASE l.kind WHEN 'fee' THEN -l.net ELSE l.fee END AS fee, l.net, l.currency,
-           CASE WHEN j.effect_key IS NOT NULL THEN 'effect_key' END AS rule,
-           {_EFFECT},
-           row_number() OVER (
-               PARTITION BY coalesce(l.effect_key, l.provider_reference, CAST(l.number AS text))
-                   COLLATE "C", l.kind
-               ORDER BY l.report_date, l.report_id, l.number) AS nth
+           CASE l.kind WHEN 'fee' THEN -l.net ELSE l.fee END AS fee, l.net, l.currency, l.nth,
+           booked.identity IS NOT NULL AS booked,
+           CASE WHEN j.effect_key IS NOT NULL THEN l.by_key END AS rule,
+           {_EFFECT}
     FROM l
-    LEFT JOIN journal j ON j.effect_key = l.effect_key AND j.provider = :provider
-        AND {_SAME_KIND}
+    LEFT JOIN booked
+        ON booked.identity = {_identity("'missing_here'", line="l", about="l.effect_key")}
+    LEFT JOIN journal j ON j.effect_key = l.our_key AND j.provider = :provider
+        AND booked.identity IS NULL AND {_SAME_KIND}
 ) AS p
 {_SETTLED_BEFORE}
 """)  # noqa: S608 - constants of this file
@@ -123,7 +168,8 @@ WHERE judged.report_id = again.of_report AND judged.number = again.of_number
 """)  # noqa: S608 - constants of this file
 
 _ANYTHING_UNPAIRED = """
-SELECT EXISTS (SELECT FROM judged WHERE match_key IS NULL AND kind <> 'fee' AND {named})
+SELECT EXISTS (SELECT FROM judged
+    WHERE match_key IS NULL AND NOT booked AND kind <> 'fee' AND {named})
 """
 
 
@@ -147,7 +193,7 @@ FROM (
         AND j.call->>'currency' = l.currency
         AND j.created_at > CAST(:covers_until AS timestamptz)
             - make_interval(days => :look_back_days)
-    WHERE l.match_key IS NULL AND {named}
+    WHERE l.match_key IS NULL AND NOT l.booked AND {named}
       AND NOT EXISTS (SELECT FROM judged taken WHERE taken.matched_key = j.effect_key)
 ) AS found
 WHERE judged.report_id = found.of_report AND judged.number = found.of_number
@@ -250,9 +296,7 @@ SELECT {_BREAK_KIND} AS kind, report_date, report_id, number, kind AS line_kind,
        jsonb_strip_nulls(jsonb_build_object('amount', amount, 'fee', fee, 'currency', currency,
            'status', 'settled', 'reference', provider_reference, 'report_date', report_date))
            AS found,
-       settled_by, concat_ws('|', {_BREAK_KIND}, report_date, kind,
-           coalesce(match_key, line_key, provider_reference, CAST(number AS text)), nth,
-           amount, fee, currency) AS identity
+       settled_by, {_identity(_BREAK_KIND, line="judged", about="match_key, line_key")} AS identity
 FROM judged
 WHERE verdict <> 'agrees' OR (comes_late AND settled_by IS NULL AND NOT EXISTS (
     SELECT FROM breaks b WHERE b.effect_key = judged.matched_key))
@@ -275,6 +319,7 @@ FROM journal j JOIN operations o ON o.saga_id = j.saga_id
 """  # noqa: S608 - constants of this file
 
 # Ours, old enough, and in no report: neither settled, nor in this report, nor known as a break.
+# A `missing_here` that names its key is about a line, and says nothing of the effect.
 # Then what an earlier version of this very report had settled, and this one does not hold.
 FIND = text(f"""
 CREATE TEMPORARY TABLE findings ON COMMIT DROP AS
@@ -292,7 +337,7 @@ SELECT * FROM (
           AND NOT EXISTS (SELECT FROM settlement_matches m WHERE m.match_key = j.effect_key)
           AND NOT EXISTS (SELECT FROM judged WHERE judged.match_key = j.effect_key)
           AND NOT EXISTS (SELECT FROM breaks b WHERE b.effect_key = j.effect_key
-              AND NOT b.superseded)
+              AND NOT b.superseded AND b.kind <> 'missing_here')
     )
     {_OURS_FINDING.format(match_key="l.effect_key", once="''")}
 ) AS never_reported

@@ -16,7 +16,7 @@ from recompense.contracts.reconciliation import BreakAction, BreakKind
 from recompense.contracts.repairs import RepairStage, RepairStands, RepairWord
 from recompense.contracts.sagas import ProviderEventInput, Refusal
 from recompense.domain.failures import InvariantBroken, Refused
-from recompense.persistence import inbox, ledger, outbox
+from recompense.persistence import inbox, ledger, matching_sql, outbox
 from recompense.persistence.breaks import require_open
 from recompense.persistence.repair_bookings import Repair, repair_of, require_fit
 from recompense.persistence.saga_tables import ProviderEventRow
@@ -25,6 +25,7 @@ from recompense.persistence.settlement_views import break_view
 
 WORKFLOW = "recompense:repair"
 _NOW = text("SELECT clock_timestamp()")
+_PROVIDER = text("SELECT provider FROM breaks WHERE id = :break_id")
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,11 @@ async def admit(
 
 
 async def book(session: AsyncSession, break_id: str, rules: Rules) -> RepairStands:
-    """Book what was asked for and resolve the break, when nothing is missing any more: once."""
+    """Book what was asked for and resolve the break, when nothing is missing any more: once.
+
+    Never while a comparison of the provider is under way: it has read what stood before.
+    """
+    await _await_comparison(session, break_id)
     row = await _locked(session, break_id)
     here, standing = await _stands(session, row), _standing(row)
     if here.stage is not RepairStage.BOOK or standing is None:
@@ -94,6 +99,15 @@ async def withdraw(session: AsyncSession, break_id: str, reason: str) -> RepairS
         _withdraw(session, row, standing, reason)
         await session.flush()
     return await _stands(session, row)
+
+
+async def _await_comparison(session: AsyncSession, break_id: str) -> None:
+    """Keep comparisons out until this transaction ends. A wait beyond the statement timeout fails,
+    and the step is made again.
+    """
+    connection = await session.connection()
+    provider = (await connection.execute(_PROVIDER, {"break_id": break_id})).scalar_one_or_none()
+    await connection.execute(matching_sql.LOCK, {"provider": provider})
 
 
 async def _locked(session: AsyncSession, break_id: str) -> Break:

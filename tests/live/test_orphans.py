@@ -4,6 +4,7 @@ undone, on a person's word, and never made again.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import pytest
@@ -20,14 +21,18 @@ from recompense.desk import SagaDesk
 from recompense.domain.failures import Refused
 from recompense.domain.ids import IdPrefix, new_id
 from recompense.persistence.balance_check import check
+from recompense.persistence.ledger import merchant_balances
 from recompense.persistence.verify import verify
+from tests.live.test_reconciliation import balance, breaks, day, reconcile, settle
 from tests.support.books import PAYMENTS_DISAGREE
-from tests.support.platform import Platform, authorize_input
+from tests.support.platform import MERCHANT, Platform, authorize_input
 from tests.support.scenes import captured, deliver, on, operation
 from workflows.authorize import AuthorizePayment
 from workflows.capture import CapturePayment
 from workflows.refund import RefundPayment
 from workflows.void import VoidAuthorization
+
+__all__ = ["day"]
 
 UI = "http://127.0.0.1:8233"
 
@@ -121,6 +126,28 @@ async def test_capture_made_after_all_and_kept_is_taken_up_and_not_made_again(
     assert not row["needs_attention"]
     assert (await orphan(platform))["status"] == "adopted"
     await assert_ledger_agrees(platform)
+    await assert_balances_agree(platform)
+
+
+async def test_capture_that_was_taken_up_is_settled_by_the_line_that_names_its_first_key(
+    platform: Platform, desk: SagaDesk, day: date
+) -> None:
+    await platform.rows_changed("UPDATE merchants SET availability_rule = 'on_settlement'")
+    pay, reference = await authorized(platform)
+    capture = CaptureInput(capture_id=new_id(IdPrefix.CAPTURE), amount=4_000, **on(pay))
+    await given_up(platform, CapturePayment, capture, "capture")
+    body = {"reference": capture.capture_id, "amount": 4_000, "currency": "EUR", "final": False}
+    await made_after_all(platform, capture, f"/v1/authorizations/{reference}/captures", body)
+    settle(platform, day)
+    assert (await reconcile(platform, day)).status == "breaks"
+    await desk.resolve(capture.ref().saga_id, word(ResolveDecision.SUCCEEDED))
+    assert (await reconcile(platform, day)).status == "clean"
+    assert [one["status"] for one in await breaks(platform)] == ["resolved"]
+    assert await balance(platform, "provider:sandbox:clearing") == 0
+    assert await balance(platform, "bank:main:cash") == 3_960
+    async with platform.database.transaction() as session:
+        (euro,) = await merchant_balances(session, MERCHANT)
+    assert (euro.pending, euro.available) == (0, 4_000)
     await assert_balances_agree(platform)
 
 
