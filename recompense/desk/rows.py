@@ -57,6 +57,11 @@ class Story:
     orphans: Sequence[Orphan]
 
 
+def leaves_orphans(story: Story) -> bool:
+    """Whether nobody works on the saga, and a person has to decide about what stands."""
+    return bool(story.orphans) and story.operation.saga_state not in LIVE_STATES
+
+
 async def page(session: AsyncSession, filters: Filters) -> list[Operation]:
     """A page of operations and one more, newest first. Raises `UnknownSaga` for a bad `after`."""
     query = select(Operation)
