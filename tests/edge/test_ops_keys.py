@@ -97,6 +97,29 @@ def test_answer_that_was_carried_out_is_told_again(api: Api, sandbox: Sandbox) -
     assert (other.status_code, other.json()["code"]) == (409, "saga_not_parked")
 
 
+def test_answer_does_not_count_for_a_later_question(api: Api, sandbox: Sandbox) -> None:
+    payment_id = api.post("/v1/payments", PAYMENT).json()["id"]
+    sandbox.arm("capture", "timeout_before", times=-1)
+    sandbox.arm("lookup", "timeout_before", times=-1)
+    key = fresh_key()
+    body = {"decision": "failed", "reason": "not there"}
+    try:
+        api.post(f"/v1/payments/{payment_id}/captures", headers=AT_ONCE)
+        path = _path(parked(api, payment_id)["workflow_id"])
+        assert api.post(f"{path}/resolve", body, key=key).status_code == 200
+        eventually(lambda: _stands(api, path) == ("failed", 1), "the failure of attempt 1")
+        api.post(f"{path}/replay", WHY, headers=AT_ONCE)
+        eventually(lambda: _stands(api, path) == ("parked", 2), "the question of attempt 2")
+        _lose_the_answer(api, key)
+        again = api.post(f"{path}/resolve", body, key=key)
+        assert (again.status_code, again.json()["state"]) == (200, "parked"), again.text
+        other = api.post(f"{path}/resolve", body)
+        assert other.status_code == 200, other.text
+    finally:
+        sandbox.clear_faults()
+    eventually(lambda: _stands(api, path) == ("failed", 2), "the failure of attempt 2")
+
+
 def _failed(api: Api) -> str:
     """The path of an authorization that was taken back."""
     failed = api.post("/v1/payments", PAYMENT, headers=PATIENTLY)
