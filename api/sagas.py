@@ -8,7 +8,6 @@ certain.
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -19,6 +18,7 @@ from temporalio.client import (
     Client,
     RPCTimeoutOrCancelledError,
     WithStartWorkflowOperation,
+    WorkflowFailureError,
     WorkflowUpdateFailedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -227,12 +227,20 @@ class Sagas:
         except RuntimeError as error:
             raise _unavailable() from error
 
-    async def ended(self, workflow_id: str, run_id: str | None, wait_seconds: float) -> None:
-        """Return when a run (None: the newest) has ended, however it did, or after the wait."""
+    async def ended(self, workflow_id: str, run_id: str | None, wait_seconds: float) -> bool:
+        """Return when a run (None: the newest) has ended, however it did, or after the wait.
+
+        False: it is not known to have ended.
+        """
         handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
-        with suppress(TimeoutError, TemporalError, RPCError, RuntimeError):
+        try:
             async with asyncio.timeout(wait_seconds):
                 await handle.result()
+        except WorkflowFailureError:
+            return True
+        except (TimeoutError, TemporalError, RPCError, RuntimeError):
+            return False
+        return True
 
     async def answers(self) -> bool:
         """Whether Temporal can be reached."""

@@ -113,7 +113,7 @@ async def replay_saga(
     claim = claim_for(request, merchant_id=saga.merchant_id)
 
     async def perform(_: Held) -> Answer:
-        return await _replay(request, saga.workflow_id, body)
+        return await _replay(request, saga.workflow_id, body, key=f"replay-{claim.id.hex()}")
 
     return await parts_of(request).idempotency.once(claim, perform)
 
@@ -149,7 +149,9 @@ async def saga_of(request: Request, workflow_id: str) -> SagaDetail:
     return found
 
 
-async def _replay(request: Request, workflow_id: str, body: ReplaySaga) -> Answer:
+async def _replay(
+    request: Request, workflow_id: str, body: ReplaySaga, *, key: str | None = None
+) -> Answer:
     parts = parts_of(request)
     try:
         report = await replay(
@@ -159,18 +161,28 @@ async def _replay(request: Request, workflow_id: str, body: ReplaySaga) -> Answe
             actor=caller_of(request).subject,
             reason=body.reason,
             dry_run=body.dry_run,
+            key=key,
         )
     except Refused as refused:
         problem = Problem(refused.code, refused.message)
         return answers.of_problem(problem, request.state.request_id)
     except (TemporalSilent, TimeoutError) as silent:
         raise Problem("temporal_unavailable", headers=RETRY_SOON) from silent
-    if report.to_run is not None:
-        await parts.sagas.ended(report.workflow_id, report.to_run, wait_of(request))
+    if report.to_run is None:
+        ended = True
+    else:
+        ended = await parts.sagas.ended(report.workflow_id, report.to_run, wait_of(request))
     saga = await saga_of(request, workflow_id)
-    under_way = report.to_run is not None and saga.state is ShownState.RUNNING
+    under_way = report.changed and _is_open(saga, report.attempt, ended=ended)
     replayed = ReplayedSaga(**saga.model_dump(), replay=report)
     return Answer(202 if under_way else 200, replayed.model_dump_json(), _location(workflow_id))
+
+
+def _is_open(saga: SagaDetail, attempt: int, *, ended: bool) -> bool:
+    """Whether an attempt runs, or has still to be opened by its run, which has not `ended`."""
+    if saga.attempt == attempt:
+        return saga.state is ShownState.RUNNING
+    return saga.attempt < attempt and not ended
 
 
 def _location(workflow_id: str) -> str:

@@ -18,6 +18,7 @@ from recompense.contracts import words
 from recompense.contracts.sagas import Resolution, ResolveDecision, SagaInput, SagaStatus
 from recompense.contracts.words import AnySagaInput
 from recompense.desk import orphans, rows, steps
+from recompense.desk.carried_out import was_carried_out
 from recompense.desk.executions import (
     Execution,
     answered,
@@ -135,12 +136,18 @@ class SagaDesk:
         and left an effect standing, `succeeded` keeps it (the saga is replayed and takes it up) and
         `failed` says that it was undone at the provider.
 
-        The same `update_id` is answered once. Raises `UnknownSaga`, and `Refused`:
-        `saga_not_parked` when nobody is asked, `nothing_to_retry`, `orphan_cannot_be_kept`.
+        The same `update_id` is carried out once, and is no answer to what is asked later. Raises
+        `UnknownSaga`, and `Refused`: `saga_not_parked` when nobody is asked, `nothing_to_retry`,
+        `orphan_cannot_be_kept`.
         """
         story = await self._read(workflow_id)
-        if story.orphans and story.operation.saga_state not in rows.LIVE_STATES:
-            return await self._settle(story, resolution)
+        if update_id is None or not await was_carried_out(self._client, story, update_id):
+            if rows.leaves_orphans(story):
+                return await self._settle(story, resolution, update_id)
+            await self._answer(story, resolution, update_id)
+        return await self.show(story.operation.saga_id)
+
+    async def _answer(self, story: Story, resolution: Resolution, update_id: str | None) -> None:
         execution = await self._execution(story)
         if execution is None or not execution.runs:
             raise _not_parked()
@@ -157,13 +164,12 @@ class SagaDesk:
             if error.status is RPCStatusCode.NOT_FOUND:
                 raise _not_parked() from error
             raise
-        return await self.show(story.operation.saga_id)
 
-    async def _settle(self, story: Story, resolution: Resolution) -> SagaDetail:
+    async def _settle(self, story: Story, resolution: Resolution, key: str | None) -> SagaDetail:
         orphans.check_answer(story, resolution.decision)
         saga_id = story.operation.saga_id
         if resolution.decision is ResolveDecision.FAILED:
-            await orphans.forget(self._client, story, resolution)
+            await orphans.forget(self._client, story, resolution, key)
             return await self.show(saga_id)
         report = await replay(
             self._client,
@@ -171,6 +177,7 @@ class SagaDesk:
             saga_id,
             actor=resolution.actor,
             reason=resolution.reason,
+            key=key,
         )
         return await self.after_replay(saga_id, str(report.to_run), _SETTLES_WITHIN_SECONDS)
 

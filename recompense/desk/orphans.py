@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 from temporalio.client import Client
+from temporalio.common import WorkflowIDConflictPolicy
 
 from recompense.contracts.sagas import (
     SAGA_TASK_QUEUE,
@@ -24,10 +25,14 @@ from recompense.persistence import journal
 _CAPTURE_STEP = "capture"
 
 
-async def forget(client: Client, story: Story, resolution: Resolution) -> None:
-    """Let our books go of what was undone at the provider, and audit who said so.
+def forgetting_id(saga_id: str, key: str) -> str:
+    """The workflow that carries out the answer with this key."""
+    return f"orphans/{saga_id}/{key}"
 
-    Raises `TemporalSilent`.
+
+async def forget(client: Client, story: Story, resolution: Resolution, key: str | None) -> None:
+    """Let our books go of what was undone at the provider, and audit who said so; once for each
+    `key`. Raises `TemporalSilent`.
     """
     operation = story.operation
     saga = SagaRef(
@@ -41,7 +46,8 @@ async def forget(client: Client, story: Story, resolution: Resolution) -> None:
         client.execute_workflow(
             FORGET_ORPHANS,
             ForgetOrphans(saga=saga, actor=resolution.actor, reason=resolution.reason),
-            id=f"orphans/{operation.saga_id}/{uuid.uuid4()}",
+            id=forgetting_id(operation.saga_id, key or str(uuid.uuid4())),
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
             task_queue=SAGA_TASK_QUEUE,
             task_timeout=TASK_TIMEOUT,
             static_summary=f"Forget what was undone at the provider for {operation.saga_id}",

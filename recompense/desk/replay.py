@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pydantic import TypeAdapter
+from sqlmodel.ext.asyncio.session import AsyncSession
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import ResetReapplyExcludeType, ResetReapplyType
 from temporalio.api.history.v1 import HistoryEvent
@@ -36,7 +37,9 @@ from recompense.domain.failures import Refused
 from recompense.domain.states import SagaState
 from recompense.persistence.database import Database
 from recompense.persistence.outbox import audit
+from recompense.persistence.saga_tables import AuditRecord
 
+_AUDITED = "saga_replay"
 _INPUT: TypeAdapter[AnySagaInput] = TypeAdapter(SagaInput)
 
 
@@ -90,46 +93,85 @@ async def replay(
     actor: str,
     reason: str,
     dry_run: bool = False,
+    key: str | None = None,
 ) -> ReplayReport:
     """Carry a saga on, and audit who did and why; a dry run only tells what would happen.
 
-    Raises `UnknownSaga`; `Refused` with `saga_is_parked` (a person is asked: resolve it) or
-    `saga_is_running` (nothing to replay); `TemporalSilent`.
+    One `key`, one replay: repeated, it starts nothing and answers the first report, whatever has
+    become of the saga. Raises `UnknownSaga`; `Refused` with `saga_is_parked` (a person is asked:
+    resolve it) or `saga_is_running` (nothing to replay); `TemporalSilent`.
     """
     async with database.transaction() as session:
         story = await rows.story(session, saga_id)
+    earlier = _recorded(story, key)
+    if earlier is not None:
+        to_run = await _run_since(client, story, earlier)
+        if to_run is not None:
+            return ReplayReport.model_validate({**earlier.details["report"], "to_run": to_run})
     if has_charged_the_payer(story):
         raise Refused(
             "saga_is_parked", "A capture stands at the provider: undo it there, then answer failed."
         )
     choice = await _choose(client, story)
     told = forecast(story, goes_on=choice.action is not ReplayAction.NOTHING)
+    report = _report(story, choice, told, dry_run=dry_run)
     if dry_run or choice.action is ReplayAction.NOTHING:
-        return _report(story, choice, told, dry_run=dry_run, to_run=None)
-    to_run = await _carry_on(client, story, choice, actor, reason)
-    report = _report(story, choice, told, dry_run=False, to_run=to_run)
-    async with database.transaction() as session:
-        audit(
-            session,
-            actor=actor,
-            action="saga_replay",
-            target=report.workflow_id,
-            reason=reason,
-            how=report.action,
-            from_run=report.from_run,
-            to_run=to_run,
-            event_id=report.event_id,
-            attempt=report.attempt,
-        )
-    return report
+        return report
+    if earlier is None:
+        # Before the run: whoever dies between the two leaves a key that is known.
+        async with database.transaction() as session:
+            _record(session, report, actor=actor, reason=reason, key=key)
+    to_run = await _carry_on(client, story, choice, actor, reason, key)
+    return report.model_copy(update={"to_run": to_run})
+
+
+def _record(
+    session: AsyncSession, report: ReplayReport, *, actor: str, reason: str, key: str | None
+) -> None:
+    audit(
+        session,
+        actor=actor,
+        action=_AUDITED,
+        target=report.workflow_id,
+        reason=reason,
+        key=key,
+        attempt=report.attempt,
+        report=report.model_dump(mode="json"),
+    )
+
+
+def _recorded(story: Story, key: str | None) -> AuditRecord | None:
+    """The record of the replay that had this key before."""
+    return next(
+        (
+            record
+            for record in story.audit
+            if key is not None and record.action == _AUDITED and record.details.get("key") == key
+        ),
+        None,
+    )
+
+
+async def _run_since(client: Client, story: Story, earlier: AuditRecord) -> str | None:
+    """The run that has carried the saga on since a replay was recorded. None: it started none."""
+    from_run = earlier.details["report"]["from_run"]
+    for run in story.runs:
+        if run.first_seen_at > earlier.at and run.run_id != from_run:
+            return run.run_id
+    execution = await _newest(client, story)
+    return execution.run_id if execution and execution.run_id != from_run else None
+
+
+async def _newest(client: Client, story: Story) -> Execution | None:
+    ids = [story.operation.saga_id, *(run.workflow_id for run in story.runs)]
+    return best((await describe_all(client, ids)).values())
 
 
 async def _choose(client: Client, story: Story) -> _Choice:
     state = story.operation.saga_state
     if state == SagaState.DONE:
         return _Choice(ReplayAction.NOTHING, "It was carried to its end; nothing changes.")
-    ids = [story.operation.saga_id, *(run.workflow_id for run in story.runs)]
-    execution = best((await describe_all(client, ids)).values())
+    execution = await _newest(client, story)
     if execution is None:
         return _fresh("Temporal knows no run of it any more")
     if execution.runs:
@@ -155,13 +197,14 @@ def _refuse_what_runs(story: Story, execution: Execution) -> None:
         raise Refused("saga_is_running", "It is under way: there is nothing to replay.")
 
 
-def _fresh(why: str) -> _Choice:
-    return _Choice(ReplayAction.FRESH_RUN, f"{why}: a fresh run starts from its stored input.")
+def _fresh(why: str, execution: Execution | None = None) -> _Choice:
+    how = f"{why}: a fresh run starts from its stored input."
+    return _Choice(ReplayAction.FRESH_RUN, how, execution)
 
 
 def _reset(execution: Execution, event_id: int | None, why: str) -> _Choice:
     if event_id is None:
-        return _fresh("Its run's history is gone, or was never begun")
+        return _fresh("Its run's history is gone, or was never begun", execution)
     return _Choice(ReplayAction.RESET, f"{why}, from event {event_id}.", execution, event_id)
 
 
@@ -180,7 +223,9 @@ async def _history(client: Client, execution: Execution) -> list[HistoryEvent]:
         raise
 
 
-async def _carry_on(client: Client, story: Story, choice: _Choice, actor: str, reason: str) -> str:
+async def _carry_on(
+    client: Client, story: Story, choice: _Choice, actor: str, reason: str, key: str | None
+) -> str:
     if choice.execution is None or choice.event_id is None:
         return await _start_afresh(client, story)
     request = ResetWorkflowExecutionRequest(
@@ -189,7 +234,7 @@ async def _carry_on(client: Client, story: Story, choice: _Choice, actor: str, r
             workflow_id=choice.execution.workflow_id, run_id=choice.execution.run_id
         ),
         workflow_task_finish_event_id=choice.event_id,
-        request_id=str(uuid.uuid4()),
+        request_id=str(uuid.uuid5(uuid.NAMESPACE_OID, key) if key else uuid.uuid4()),
         reason=f"{actor}: {reason}",
         identity=actor,
         reset_reapply_type=ResetReapplyType.RESET_REAPPLY_TYPE_ALL_ELIGIBLE,
@@ -233,9 +278,7 @@ async def _start_afresh(client: Client, story: Story) -> str:
     return str(handle.result_run_id)
 
 
-def _report(
-    story: Story, choice: _Choice, told: Forecast, *, dry_run: bool, to_run: str | None
-) -> ReplayReport:
+def _report(story: Story, choice: _Choice, told: Forecast, *, dry_run: bool) -> ReplayReport:
     execution = choice.execution
     newest = story.runs[-1].run_id if story.runs else None
     return ReplayReport(
@@ -246,7 +289,7 @@ def _report(
         attempt=told.attempt,
         from_run=execution.run_id if execution else newest,
         event_id=choice.event_id,
-        to_run=to_run,
+        to_run=None,
         stands=tuple(told.stands),
         would_make=tuple(told.would_make),
         would_look_up=tuple(told.would_look_up),

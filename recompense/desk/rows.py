@@ -8,10 +8,12 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from sqlalchemy import func, or_, tuple_
+from sqlalchemy import ColumnElement, String, and_, bindparam, func, true, tuple_, union_all
 from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
+from sqlmodel.sql.expression import SelectOfScalar
 
 from recompense.domain.states import SagaState
 from recompense.persistence.saga_tables import (
@@ -57,22 +59,51 @@ class Story:
     orphans: Sequence[Orphan]
 
 
+def leaves_orphans(story: Story) -> bool:
+    """Whether nobody works on the saga, and a person has to decide about what stands."""
+    return bool(story.orphans) and story.operation.saga_state not in LIVE_STATES
+
+
 async def page(session: AsyncSession, filters: Filters) -> list[Operation]:
     """A page of operations and one more, newest first. Raises `UnknownSaga` for a bad `after`."""
-    query = select(Operation)
-    if filters.states is not None:
-        listed = col(Operation.saga_state).in_(filters.states)
-        query = query.where(or_(listed, col(Operation.saga_id).in_(filters.abandoned)))
+    last = None if filters.after is None else await find(session, filters.after)
+    # Each state from the index that has it in this order: an OR of them would be read whole.
+    parts = [_newest(filters, last, condition) for condition in _alternatives(filters)]
+    if len(parts) == 1:
+        return list((await session.exec(parts[0])).all())
+    found = aliased(Operation, union_all(*parts).subquery())
+    query = select(found).order_by(col(found.created_at).desc(), col(found.saga_id).desc())
+    return list((await session.exec(query.limit(filters.limit + 1))).all())
+
+
+def _alternatives(filters: Filters) -> list[ColumnElement[bool]]:
+    """Conditions of which a row of the page meets one."""
+    if filters.states is None:
+        return [true()]
+    state = col(Operation.saga_state)
+    # Spelled out: a plan that has to do for any state cannot use an index of some.
+    found = [
+        state == bindparam(None, str(wanted), type_=String, literal_execute=True)
+        for wanted in filters.states
+    ]
+    if filters.abandoned:
+        other = state.not_in(filters.states)
+        found.append(and_(other, col(Operation.saga_id).in_(filters.abandoned)))
+    return found
+
+
+def _newest(
+    filters: Filters, last: Operation | None, condition: ColumnElement[bool]
+) -> SelectOfScalar[Operation]:
+    query = select(Operation).where(condition)
     if filters.payment_id is not None:
         query = query.where(col(Operation.payment_id) == filters.payment_id)
     if filters.merchant_id is not None:
         query = query.where(col(Operation.merchant_id) == filters.merchant_id)
-    place = tuple_(col(Operation.created_at), col(Operation.saga_id))
-    if filters.after is not None:
-        last = await find(session, filters.after)
-        query = query.where(place < tuple_(last.created_at, last.saga_id))
-    query = query.order_by(place.desc()).limit(filters.limit + 1)
-    return list((await session.exec(query)).all())
+    created_at, saga_id = col(Operation.created_at), col(Operation.saga_id)
+    if last is not None:
+        query = query.where(tuple_(created_at, saga_id) < tuple_(last.created_at, last.saga_id))
+    return query.order_by(created_at.desc(), saga_id.desc()).limit(filters.limit + 1)
 
 
 async def find(session: AsyncSession, workflow_id: str) -> Operation:
@@ -82,7 +113,11 @@ async def find(session: AsyncSession, workflow_id: str) -> Operation:
         query = (
             select(Operation)
             .join(OperationRun, col(OperationRun.saga_id) == col(Operation.saga_id))
-            .where(col(OperationRun.workflow_id) == workflow_id)
+            .where(
+                col(OperationRun.workflow_id) == workflow_id,
+                # Only copies: those are what the index holds.
+                col(OperationRun.workflow_id) != col(OperationRun.saga_id),
+            )
             .limit(1)
         )
         operation = (await session.exec(query)).one_or_none()

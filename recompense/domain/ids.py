@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from ulid import ULID
@@ -25,6 +25,8 @@ class IdPrefix(StrEnum):
     WEBHOOK_ENDPOINT = "whe"
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LAST_MILLISECOND = 2**48 - 1
 _ULID = "[0-7][0-9A-HJKMNP-TV-Z]{25}"
 
 
@@ -38,6 +40,13 @@ def new_id(prefix: IdPrefix) -> str:
 def is_id(prefix: IdPrefix, text: str) -> bool:
     """Tell whether `text` is an identifier of this kind, spelled as `new_id` spells it."""
     return re.fullmatch(f"{prefix}_{_ULID}", text) is not None
+
+
+def earliest_id(prefix: IdPrefix, made: datetime, *, shifted: timedelta = timedelta(0)) -> str:
+    """What no identifier of this kind sorts before that was made at a time, `shifted`, or later."""
+    milliseconds = (made - _EPOCH + shifted) // timedelta(milliseconds=1)
+    kept = min(max(milliseconds, 0), _LAST_MILLISECOND)
+    return f"{prefix}_{ULID(kept.to_bytes(6) + bytes(10))}"
 
 
 def made_at(identifier: str) -> datetime | None:

@@ -6,17 +6,26 @@ Nothing here writes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, TypeVar
 
-from sqlalchemy import text
-from sqlmodel import col, select
+from sqlalchemy import BindParameter, ColumnElement, DateTime, String, bindparam, text
+from sqlalchemy.types import TypeEngine
+from sqlmodel import SQLModel, col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from recompense.contracts.sagas import Refusal, SagaKind, SagaRef
 from recompense.contracts.views import CaptureView, PaymentView, PayoutView, RefundView
 from recompense.domain.effects import AttemptState
-from recompense.domain.states import PaymentStatus, VoidStatus
+from recompense.domain.ids import IdPrefix, earliest_id
+from recompense.domain.states import (
+    CaptureStatus,
+    PaymentStatus,
+    PayoutStatus,
+    RefundStatus,
+    VoidStatus,
+)
 from recompense.persistence.saga_tables import BreakerRow, Operation
 from recompense.persistence.tables import (
     Capture,
@@ -30,6 +39,36 @@ from recompense.persistence.views import capture_view, payment_view, payout_view
 
 AnyView = PaymentView | CaptureView | RefundView | PayoutView
 Listed = TypeVar("Listed", Payment, Capture, Refund, Payout)
+
+_ID_IS_OLDER_BY = timedelta(days=1)
+"""An id is chosen when its request comes, and its row written when a worker takes the saga up. That
+may take an outage; payouts of a run wait for an approval, for as long as it takes.
+"""
+_CLOCKS_DIFFER_BY = timedelta(minutes=10)
+"""By how much an id may seem to be newer than its row."""
+
+_PREFIX: dict[type[SQLModel], IdPrefix] = {
+    Payment: IdPrefix.PAYMENT,
+    Capture: IdPrefix.CAPTURE,
+    Refund: IdPrefix.REFUND,
+    Payout: IdPrefix.PAYOUT,
+}
+_STATUS: dict[type[SQLModel], type[StrEnum]] = {
+    Payment: PaymentStatus,
+    Capture: CaptureStatus,
+    Refund: RefundStatus,
+    Payout: PayoutStatus,
+}
+_WAITING: frozenset[str] = frozenset(
+    {
+        PaymentStatus.PROCESSING,
+        PaymentStatus.REQUIRES_ACTION,
+        PayoutStatus.PENDING,
+        PayoutStatus.AWAITING_APPROVAL,
+        PayoutStatus.IN_TRANSIT,
+    }
+)
+"""Statuses that few rows have at a time: indexes hold those."""
 
 _ENDED = frozenset({AttemptState.RECORDED, AttemptState.CLOSED})
 
@@ -133,23 +172,49 @@ class Filters:
 
 async def listed(session: AsyncSession, table: type[Listed], filters: Filters) -> list[Listed]:
     """One page and one row more, newest first: ids are in the order of their making."""
-    query = select(table)
+    if filters.status is not None and filters.status not in set(_STATUS[table]):
+        return []
+    query = select(table).where(*_bounds(table, filters))
     equal: dict[str, Any] = {
         "merchant_id": filters.merchant_id,
         "payment_id": filters.payment_id,
         "status": filters.status,
     }
+    if filters.status in _WAITING:
+        equal["status"] = _spelled_out(filters.status, String())
     for name, wanted in equal.items():
         if wanted is not None:
             query = query.where(getattr(table, name) == wanted)
-    if filters.before_id is not None:
-        query = query.where(col(table.id) < filters.before_id)
-    if filters.created_after is not None:
-        query = query.where(col(table.created_at) > filters.created_after)
-    if filters.created_before is not None:
-        query = query.where(col(table.created_at) < filters.created_before)
     found = await session.exec(query.order_by(col(table.id).desc()).limit(filters.limit + 1))
     return list(found.all())
+
+
+def _bounds(table: type[Listed], filters: Filters) -> list[ColumnElement[bool]]:
+    """From where to where rows are listed: by their ids as far as those tell, so that no more is
+    read, and by their time.
+    """
+    row_id, created_at, prefix = col(table.id), col(table.created_at), _PREFIX[table]
+    bounds: list[ColumnElement[bool]] = []
+    if filters.before_id is not None:
+        bounds.append(row_id < filters.before_id)
+    if filters.created_after is not None:
+        after = _spelled_out(filters.created_after, DateTime(timezone=True))
+        bounds.append(created_at > after)
+        if table is not Payout:
+            earliest = earliest_id(prefix, filters.created_after, shifted=-_ID_IS_OLDER_BY)
+            bounds.append(row_id >= earliest)
+    if filters.created_before is not None:
+        bounds.append(created_at < filters.created_before)
+        later = earliest_id(prefix, filters.created_before, shifted=_CLOCKS_DIFFER_BY)
+        bounds.append(row_id < later)
+    return bounds
+
+
+def _spelled_out(value: object, type_: TypeEngine[Any]) -> BindParameter[Any]:
+    """A value within the statement: a plan that has to do for any value would not use an index
+    that helps for few of them.
+    """
+    return bindparam(None, value, type_=type_, literal_execute=True)
 
 
 async def find(session: AsyncSession, table: type[Listed], row_id: str) -> Listed | None:

@@ -6,17 +6,12 @@ was asked, what its triggers ask included.
 
 from __future__ import annotations
 
-import json
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
 from uuid import uuid4
 
 import psycopg
 import pytest
-from sqlalchemy import event
 
 from recompense.contracts.words import AnySagaInput
 from recompense.persistence import reads
@@ -25,21 +20,12 @@ from recompense.persistence.database import Database
 from tests.support.big_tables import BIG, ROWS, fill, forget_what_was_written
 from tests.support.commit_proxy import commit_proxy
 from tests.support.database import fresh_database
-from tests.support.plans import nodes
+from tests.support.plans import CUSTOM, EXPLAINED, GENERIC, Plans, explain, explained
 from tests.support.postgres import PostgresServer
 from tests.support.stage import staged
 from tests.support.step_stories import AUTHORIZE
 from tests.support.story_list import STORIES
 
-EXPLAINED = {
-    "session_preload_libraries": "auto_explain",
-    "auto_explain.log_min_duration": "0",
-    "auto_explain.log_nested_statements": "on",
-    "auto_explain.log_format": "json",
-    "auto_explain.log_level": "notice",
-}
-CUSTOM, GENERIC = "force_custom_plan", "force_generic_plan"
-"""A prepared statement is planned for its values at first, and later once for all."""
 OFTEN = [
     "authorization, approved",
     "authorization, captured at once",
@@ -50,55 +36,12 @@ OFTEN = [
 ]
 
 
-@dataclass
-class Plans:
-    """The plans of all that was asked, by the statement's text."""
-
-    by_text: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
-
-    def note(self, notice: psycopg.errors.Diagnostic) -> None:
-        _, found, document = (notice.message_primary or "").partition("plan:\n")
-        if found:
-            told = json.loads(document)
-            self.by_text.setdefault(" ".join(told["Query Text"].split()), []).append(told["Plan"])
-
-    def scanning(self) -> dict[str, set[str]]:
-        """The big tables that each statement reads from end to end, where it does."""
-        found = {
-            text: {
-                node["Relation Name"]
-                for plan in plans
-                for node in nodes(plan)
-                if node["Node Type"] == "Seq Scan" and node["Relation Name"] in BIG
-            }
-            for text, plans in self.by_text.items()
-        }
-        return {text: tables for text, tables in found.items() if tables}
-
-
 @pytest.fixture(scope="module")
 def big_url(postgres_server: PostgresServer) -> Iterator[str]:
     with fresh_database(postgres_server) as url:
         fill(url)
-        with psycopg.connect(url, autocommit=True) as connection:
-            for setting, value in EXPLAINED.items():
-                connection.execute(
-                    f"ALTER DATABASE {connection.info.dbname} SET {setting} = '{value}'".encode()
-                )
+        explain(url, EXPLAINED)
         yield url
-
-
-@asynccontextmanager
-async def explained(database: Database, mode: str) -> AsyncIterator[Plans]:
-    plans = Plans()
-
-    @event.listens_for(database.engine.sync_engine, "connect")
-    def listen(connection: Any, _: object) -> None:
-        connection.driver_connection.add_notice_handler(plans.note)
-        connection.execute(f"SET plan_cache_mode = {mode}")
-        connection.commit()
-
-    yield plans
 
 
 @pytest.mark.parametrize(("mode", "stories"), [(CUSTOM, OFTEN), (GENERIC, list(STORIES))])

@@ -51,7 +51,7 @@ def test_parked_saga_is_answered_by_a_person(api: Api, sandbox: Sandbox) -> None
     sandbox.arm("lookup", "timeout_before", times=-1)
     try:
         api.post(f"/v1/payments/{payment_id}/captures", headers={"Prefer": "wait=0"})
-        saga = _parked(api, payment_id)
+        saga = parked(api, payment_id)
         path = f"/v1/ops/sagas/{saga['workflow_id'].replace('/', '%2F')}/resolve"
         assert saga["question"]
         assert api.get(f"/v1/payments/{payment_id}").json()["needs_attention"] is True
@@ -66,7 +66,7 @@ def test_parked_saga_is_answered_by_a_person(api: Api, sandbox: Sandbox) -> None
     assert "ops_action" in {row["kind"] for row in timeline}
 
 
-def _parked(api: Api, payment_id: str) -> dict[str, Any]:
+def parked(api: Api, payment_id: str) -> dict[str, Any]:
     for _ in range(PATIENCE_TRIES):
         query = {"state": "parked", "payment_id": payment_id}
         found: list[dict[str, Any]] = api.get("/v1/ops/sagas", params=query).json()["data"]

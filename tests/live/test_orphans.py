@@ -173,6 +173,29 @@ async def test_final_capture_made_after_all_and_undone_lets_the_hold_go(
     await assert_balances_agree(platform)
 
 
+@pytest.mark.parametrize(
+    ("decision", "stands"),
+    [(ResolveDecision.SUCCEEDED, ("done", 2)), (ResolveDecision.FAILED, ("failed", 1))],
+)
+async def test_answer_about_an_orphan_counts_once(
+    platform: Platform, desk: SagaDesk, decision: ResolveDecision, stands: tuple[str, int]
+) -> None:
+    pay, reference = await authorized(platform)
+    capture = CaptureInput(capture_id=new_id(IdPrefix.CAPTURE), amount=40, final=False, **on(pay))
+    await given_up(platform, CapturePayment, capture, "capture")
+    body = {"reference": capture.capture_id, "amount": 40, "currency": "EUR", "final": False}
+    await made_after_all(platform, capture, f"/v1/authorizations/{reference}/captures", body)
+    saga_id = capture.ref().saga_id
+    for _ in range(2):
+        told = await desk.resolve(saga_id, word(decision), update_id="the-answer")
+        assert (told.state.value, told.attempt) == stands
+    with pytest.raises(Refused) as refused:
+        await desk.resolve(saga_id, word(decision), update_id="another-answer")
+    assert refused.value.code == "saga_not_parked"
+    audited = await platform.rows("SELECT * FROM audit_log WHERE actor = 'ops-anna'")
+    assert len(audited) == 1
+
+
 async def test_void_made_after_all_is_followed_without_a_person(platform: Platform) -> None:
     pay, reference = await authorized(platform)
     void = VoidInput(number=1, **on(pay))
