@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import psycopg
 import pytest
 
 from recompense.persistence import balance_check
 from recompense.persistence.balance_check import ASK_AGAIN, check
-from recompense.persistence.database import Database
 from tests.support.big_tables import fill
 from tests.support.database import fresh_database
 from tests.support.plans import nodes, rows_read
 from tests.support.postgres import PostgresServer
 from tests.support.settling import PROVIDER, Counter, effect_line
-from tests.support.stage import assert_in_order
 
 UNKNOWN, ASKED = 3_000, 1_500
 UNTOLD = f"""
@@ -34,14 +32,6 @@ SELECT 'sandbox', 'check-key_' || i || '-' || CAST(now() AS date), 'balance_chec
        'applied'
 FROM generate_series(1, {ASKED}) AS i;
 """  # noqa: S608 - constants of this file
-
-
-@pytest.fixture
-async def counter(database_url: str) -> AsyncIterator[Counter]:
-    database = Database(database_url, statement_timeout_seconds=10)
-    yield Counter(database_url, database)
-    await assert_in_order(database)
-    await database.close()
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
@@ -19,7 +19,6 @@ from recompense.persistence.repair_bookings import FITTING
 from recompense.persistence.repairs import Rules
 from tests.support.commit_proxy import Fault, commit_proxy
 from tests.support.settling import DAY, Counter, effect_line
-from tests.support.stage import assert_in_order
 
 NEXT_DAY = DAY + timedelta(days=1)
 CLEARING, BANK = "provider:sandbox:clearing", "bank:main:cash"
@@ -54,14 +53,6 @@ BOOKED: dict[tuple[str, str], tuple[int, int, int, int, int]] = {
     ("duplicate", "reverse"): (1_980, 20, -1_000, 0, 0),
     ("duplicate", "write_off"): (1_980, 20, 0, -1_000, 0),
 }
-
-
-@pytest.fixture
-async def counter(database_url: str) -> AsyncIterator[Counter]:
-    database = Database(database_url, statement_timeout_seconds=10)
-    yield Counter(database_url, database)
-    await assert_in_order(database)
-    await database.close()
 
 
 def asked(action: str, actor: str = "finance", key: str | None = None) -> RepairWord:

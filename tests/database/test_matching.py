@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
 
@@ -18,17 +17,8 @@ from recompense.persistence.database import Database
 from tests.support.census import SOAK
 from tests.support.commit_proxy import Fault, commit_proxy
 from tests.support.settling import DAY, NOON, Counter, effect_line, report_of
-from tests.support.stage import assert_in_order
 
 NEXT_DAY = DAY + timedelta(days=1)
-
-
-@pytest.fixture
-async def counter(database_url: str) -> AsyncIterator[Counter]:
-    database = Database(database_url, statement_timeout_seconds=10)
-    yield Counter(database_url, database)
-    await assert_in_order(database)
-    await database.close()
 
 
 async def test_lines_that_agree_are_settled_once(counter: Counter) -> None:

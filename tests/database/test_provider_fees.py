@@ -4,28 +4,17 @@ stand.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import psycopg
 import pytest
 
 from recompense.contracts.settlement import SettlementKind, SettlementLine
-from recompense.persistence.database import Database
 from tests.support.settling import DAY, Counter
-from tests.support.stage import assert_in_order
 
 BANK, FEES = "bank:main:cash", "provider:sandbox:fees"
 SUSPENSE, LOSSES = "suspense:sandbox", "platform:losses"
 MONTHLY = "Transaction Fees Nov 2026"
-
-
-@pytest.fixture
-async def counter(database_url: str) -> AsyncIterator[Counter]:
-    database = Database(database_url, statement_timeout_seconds=10)
-    yield Counter(database_url, database)
-    await assert_in_order(database)
-    await database.close()
 
 
 def fees(*amounts: int, reference: str | None = MONTHLY) -> list[SettlementLine]:
