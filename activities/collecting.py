@@ -68,11 +68,11 @@ async def cancel(tools: Toolbox, plan: EffectPlan, call: CancelPayoutCall) -> Ou
     return await tools.providers.port(plan.provider).cancel_payout(call)
 
 
-async def may_be_given_up(work: Work, row: JournalRow) -> bool:
-    """Whether a person's word that a payout never happens can be kept.
+async def take_out(work: Work, row: JournalRow) -> bool:
+    """Take an instruction out of its window, for a person has said that it never happens.
 
-    An instruction that waits for its window is taken out with it. One that stands in a file which
-    has not gone yet will still be paid.
+    False: it stands in a file that has not gone yet, and will still be paid. What has gone before,
+    or was never collected, is the person's to know.
     """
     item = await work.get(PayoutBatchItem, row.effect_key, lock=True)
     if item is None or item.status == "withdrawn":

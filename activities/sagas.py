@@ -5,7 +5,7 @@ from __future__ import annotations
 from temporalio import activity
 
 from activities.boundary import try_again
-from activities.collecting import may_be_given_up
+from activities.collecting import take_out
 from activities.orphans import undo_call, undo_step
 from activities.payouts import CANCEL_STEP
 from activities.plans import grant, plan, plan_of_row
@@ -200,9 +200,7 @@ class SagaActivities:
                 resolve.saga.saga_id, resolve.step, resolve.attempt, resolve.leg
             )
             row = await journal.require(work, where)
-            given = _answer_of(resolve.resolution)
-            if given is not None and not await self._may_hold(work, row, given):
-                given = None
+            given = await self._believed(work, row, resolve.resolution)
             if given is not None:
                 # What became known meanwhile wins over what a person believed: the row says which.
                 journal.write_outcome(work, row, given)
@@ -218,12 +216,18 @@ class SagaActivities:
             answer = journal.known_answer(row) if row.final else None
             return Resolved(verdict=standing.verdict, answer=answer)
 
-    async def _may_hold(self, work: Work, row: JournalRow, given: EffectAnswer) -> bool:
-        """Whether a person's word may become the outcome. One that cannot is as good as "retry"."""
-        absent = isinstance(given.outcome, Absent)
-        collects = self._tools.providers.capabilities(row.provider).batch_payouts
+    async def _believed(
+        self, work: Work, row: JournalRow, resolution: Resolution
+    ) -> EffectAnswer | None:
+        """What a person's answer makes the outcome. None: it leaves it open, as "retry" does."""
+        given = _answer_of(resolution)
+        if resolution.decision is not ResolveDecision.FAILED or not self._collects(row):
+            return given
+        return given if await take_out(work, row) else None
+
+    def _collects(self, row: JournalRow) -> bool:
         pays = journal.call_of(row).operation is ProviderOperation.CREATE_PAYOUT
-        return not (absent and collects and pays) or await may_be_given_up(work, row)
+        return pays and self._tools.providers.capabilities(row.provider).batch_payouts
 
     @activity.defn(name="saga.forget_orphans")
     async def forget_orphans(self, told: ForgetOrphans) -> None:

@@ -74,9 +74,12 @@ def check_answer(story: Story, decision: ResolveDecision) -> None:
 def has_charged_the_payer(story: Story) -> bool:
     """Whether an automatic capture stands whose authorization was taken back. Its next attempt
     would authorize and capture anew.
+
+    One that is booked, and was taken back by the provider, is none: its saga has ended well.
     """
-    of_authorization = story.operation.kind == SagaKind.AUTHORIZE
-    return of_authorization and any(orphan.step == _CAPTURE_STEP for orphan in story.orphans)
+    operation = story.operation
+    starts_over = operation.kind == SagaKind.AUTHORIZE and operation.saga_state == SagaState.FAILED
+    return starts_over and any(orphan.step == _CAPTURE_STEP for orphan in story.orphans)
 
 
 def _may_be_kept(story: Story) -> bool:

@@ -99,15 +99,21 @@ async def assert_balances_agree(platform: Platform, *, asked_about: int = 0) -> 
     assert sum(one.amount for one in found.asked_about) == asked_about
 
 
-@pytest.mark.parametrize("final", [False, True])
-async def test_capture_made_after_all_and_kept_is_taken_up_and_not_made_again(
-    platform: Platform, desk: SagaDesk, final: bool
-) -> None:
+async def captured_after_all(platform: Platform, *, final: bool) -> CaptureInput:
+    """A capture of 40 that was given up, and that the provider has made after all."""
     pay, reference = await authorized(platform)
     capture = CaptureInput(capture_id=new_id(IdPrefix.CAPTURE), amount=40, final=final, **on(pay))
     await given_up(platform, CapturePayment, capture, "capture")
     body = {"reference": capture.capture_id, "amount": 40, "currency": "EUR", "final": final}
     await made_after_all(platform, capture, f"/v1/authorizations/{reference}/captures", body)
+    return capture
+
+
+@pytest.mark.parametrize("final", [False, True])
+async def test_capture_made_after_all_and_kept_is_taken_up_and_not_made_again(
+    platform: Platform, desk: SagaDesk, final: bool
+) -> None:
+    capture = await captured_after_all(platform, final=final)
     assert ((await orphan(platform))["status"], (await orphan(platform))["reserved"]) == (
         "parked",
         40,
@@ -180,11 +186,7 @@ async def test_final_capture_made_after_all_and_undone_lets_the_hold_go(
 async def test_answer_about_an_orphan_counts_once(
     platform: Platform, desk: SagaDesk, decision: ResolveDecision, stands: tuple[str, int]
 ) -> None:
-    pay, reference = await authorized(platform)
-    capture = CaptureInput(capture_id=new_id(IdPrefix.CAPTURE), amount=40, final=False, **on(pay))
-    await given_up(platform, CapturePayment, capture, "capture")
-    body = {"reference": capture.capture_id, "amount": 40, "currency": "EUR", "final": False}
-    await made_after_all(platform, capture, f"/v1/authorizations/{reference}/captures", body)
+    capture = await captured_after_all(platform, final=False)
     saga_id = capture.ref().saga_id
     for _ in range(2):
         told = await desk.resolve(saga_id, word(decision), update_id="the-answer")

@@ -1,11 +1,14 @@
 """The chain leaves no gap, whatever order transactions end in, and one sealer works at a time."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from recompense import upkeep
 from recompense.domain.failures import InvariantBroken
 from recompense.persistence import ledger, watch_sql
 from recompense.persistence.sealer import _SNAPSHOT, Seal, seal_once, snapshot_once
@@ -118,6 +121,34 @@ async def test_backlog_of_snapshots_is_taken_in_rounds(engine: AsyncEngine) -> N
         assert watched.all() == []
     assert rounds == 3
     assert (await verified(engine)).in_order
+
+
+async def test_all_rounds_that_are_due_are_taken_at_once(
+    engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(5):
+        await post(engine, authorized(f"pay_{number}", 1))
+    await seal(engine, block_size=1)
+    monkeypatch.setattr(upkeep, "SNAPSHOT_SECONDS", 0)
+    monkeypatch.setattr(upkeep, "snapshot_once", partial(snapshot_once, every=1, most=2))
+    monkeypatch.setattr(upkeep, "seal_once", _only_one_turn())
+    with pytest.raises(asyncio.CancelledError):
+        await upkeep.keep_sealing(engine, 0)
+    async with engine.connect() as connection:
+        rounds = await connection.execute(
+            text("SELECT count(DISTINCT through) FROM ledger_snapshots")
+        )
+    assert rounds.scalar_one() == 3
+
+
+def _only_one_turn() -> Callable[[AsyncConnection], Awaitable[None]]:
+    turns = iter([True])
+
+    async def seal_nothing(_: AsyncConnection) -> None:
+        if not next(turns, False):
+            raise asyncio.CancelledError
+
+    return seal_nothing
 
 
 async def test_seal_larger_than_a_round_of_snapshots_is_taken_whole(engine: AsyncEngine) -> None:
