@@ -29,7 +29,9 @@ SHORT_POLICIES: dict[str, Any] = {
             "initial_interval_seconds": 0.1,
             "maximum_interval_seconds": 0.25,
             "maximum_attempts": 2,
-        }
+        },
+        # A moment's stall of the machine must not end a series of look-ups, and park its saga.
+        "lookup": {"maximum_attempts": 4},
     },
     "send_right_seconds": 1.5,
     "absent_is_final_after_seconds": 1,
